@@ -1,0 +1,87 @@
+"""What a container does once it is started: the port between the kubelet and whatever plays the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Obj = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What will become of a container that is started now, if nobody touches it.
+
+    Attributes:
+        exit_after: seconds until the process ends by itself; None when it runs until it is killed.
+        exit_code: the exit code it then ends with.
+        reason: terminated reason; None lets the kubelet say `Completed` (0) or `Error`. `OOMKilled` and `StartError`
+            are given here; with `StartError` the container never runs and `exit_after` is ignored.
+        message: terminated message, such as the runtime's own error text for `StartError`.
+        stops_after: seconds the process needs to end after SIGTERM; None when it ignores the signal (it is then
+            killed when the grace period is over).
+        stop_code: the exit code it ends with after SIGTERM.
+    """
+
+    exit_after: float | None = None
+    exit_code: int = 0
+    reason: str | None = None
+    message: str = ""
+    stops_after: float | None = 0.0
+    stop_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One answer to a probe: whether it succeeded, and the text the Unhealthy event shows otherwise."""
+
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command run inside a container wrote, and its exit code."""
+
+    stdout: str = ""
+    stderr: str = ""
+    exit_code: int = 0
+
+
+class ContainerRuntime(Protocol):
+    """Plays the processes of containers.
+
+    `pod` and `container` are the stored pod and one entry of its `spec.containers` or `spec.initContainers`; both are
+    read only. Nothing here may read a wall clock or an unseeded generator. `listens`, `probe`, `logs`, `exec` and `usage` are reads: the same
+    state gives the same answer, and `exec` changes nothing but what the command itself changes inside the container.
+    """
+
+    def start(self, pod: Obj, container: Obj, env: dict[str, str], restart: int) -> Run:
+        """Start the process with the resolved environment; `restart` counts earlier starts in this pod."""
+        ...
+
+    def stop(self, pod: Obj, container: Obj) -> None:
+        """The process has ended (by itself, killed, or with its pod): forget what belongs to the running instance."""
+        ...
+
+    def listens(self, pod: Obj, container: Obj) -> frozenset[int]:
+        """Return the TCP ports the process serves right now; empty when it does not run."""
+        ...
+
+    def probe(self, pod: Obj, container: Obj, probe: Obj) -> ProbeResult:
+        """Answer one liveness, readiness or startup probe (its httpGet, tcpSocket, exec or grpc part) now."""
+        ...
+
+    def logs(
+        self, pod: Obj, container: Obj, *, previous: bool, since: float | None, limit: int
+    ) -> list[tuple[float, str]]:
+        """Return (moment, line), oldest first: the last `limit` lines at or after `since` (epoch seconds)."""
+        ...
+
+    def exec(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> ExecResult:
+        """Run a command inside the running container."""
+        ...
+
+    def usage(self, pod: Obj, container: Obj) -> tuple[float, float]:
+        """Return (CPU cores, memory bytes) used now."""
+        ...
