@@ -1,0 +1,340 @@
+"""The objects of an embedded cluster: versioned, indexed, watched, and forked by sharing what nobody mutates."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stratus.errors import StratusError
+from stratus.kit.clock import Clock, iso
+
+Obj = dict[str, Any]
+Key = tuple[str, str, str]
+# Named here because inside Store the word `list` means its method.
+Objs = list[Obj]
+Owned = list[tuple[str, Obj]]
+Changes = list["Change"]
+
+#: Resources whose objects carry `metadata.generation`; a change of `spec` raises it.
+GENERATED = frozenset(
+    {
+        "pods",
+        "podtemplates",
+        "replicationcontrollers",
+        "deployments.apps",
+        "replicasets.apps",
+        "statefulsets.apps",
+        "daemonsets.apps",
+        "jobs.batch",
+        "cronjobs.batch",
+        "endpointslices.discovery.k8s.io",
+        "ingresses.networking.k8s.io",
+        "ingressclasses.networking.k8s.io",
+        "networkpolicies.networking.k8s.io",
+        "poddisruptionbudgets.policy",
+        "priorityclasses.scheduling.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "runtimeclasses.node.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    }
+)
+
+#: Generated resources without a `spec`: any change of content outside metadata and status counts.
+_WITHOUT_SPEC = frozenset(
+    {
+        "endpointslices.discovery.k8s.io",
+        "priorityclasses.scheduling.k8s.io",
+        "runtimeclasses.node.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    }
+)
+
+Reason = Literal["AlreadyExists", "Conflict", "NotFound"]
+
+
+class StoreConflict(StratusError):
+    """A write does not fit what is stored.
+
+    Attributes:
+        reason: `AlreadyExists` (create), `Conflict` (another version is stored) or `NotFound` (update of nothing).
+    """
+
+    def __init__(self, reason: Reason, key: Key) -> None:
+        resource, namespace, name = key
+        hint = {
+            "AlreadyExists": "it exists already; update it instead",
+            "Conflict": "it has another resourceVersion by now; read it again and repeat the change",
+            "NotFound": "it is not there; create it first",
+        }[reason]
+        super().__init__(f"{resource} {namespace + '/' if namespace else ''}{name}: {hint}")
+        self.reason: Reason = reason
+        self.key = key
+
+
+class StoreExpired(StratusError):
+    """The log of changes no longer reaches back to the version asked for; list again."""
+
+    def __init__(self, rv: int, oldest: int) -> None:
+        super().__init__(
+            f"changes since version {rv} are no longer kept (oldest is {oldest}); list again and go on from there"
+        )
+        self.rv = rv
+        self.oldest = oldest
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of one object; `previous` is None for ADDED, `object` of DELETED is its last state at version `rv`."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    resource: str
+    object: Obj
+    previous: Obj | None
+    rv: int
+
+
+def _spec_part(resource: str, obj: Obj) -> Any:
+    if resource in _WITHOUT_SPEC:
+        return {k: v for k, v in obj.items() if k not in ("metadata", "status")}
+    return obj.get("spec")
+
+
+def _removable(resource: str, obj: Obj) -> bool:
+    """Tell whether a stored object marked for deletion has nothing left that holds it."""
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+        return False
+    return not (resource == "namespaces" and obj.get("spec", {}).get("finalizers"))
+
+
+class Store:
+    """Objects of one cluster by (resource, namespace, name); cluster-scoped objects have the namespace "".
+
+    A stored dict is never changed after it went in: every write replaces it, so readers and forks may hold it
+    without copying. Whoever changes an object copies the parts that differ and hands the result to `update`.
+    """
+
+    def __init__(self, clock: Clock, rng: random.Random, *, log_limit: int = 4096) -> None:
+        self.clock = clock
+        self.rng = rng
+        self.rv = 1
+        self._log_limit = log_limit
+        self._objects: dict[str, dict[str, dict[str, Obj]]] = {}
+        self._sorted: dict[str, list[Obj] | None] = {}
+        self._sorted_in: dict[tuple[str, str], list[Obj]] = {}
+        self._owned: dict[str, dict[Key, None]] = {}
+        self._log: dict[str, list[Change]] = {}
+        self._dropped: dict[str, int] = {}
+        self._subscribers: list[Callable[[Change], None]] = []
+
+    # reading
+
+    def get(self, resource: str, namespace: str, name: str) -> Obj | None:
+        """Return the stored object (read only), or None."""
+        try:
+            return self._objects[resource][namespace][name]
+        except KeyError:
+            return None
+
+    def list(self, resource: str, namespace: str | None = None) -> Objs:
+        """Return the stored objects (read only) in order of (namespace, name); None means all namespaces."""
+        spaces = self._objects.get(resource)
+        if not spaces:
+            return []
+        if namespace is None:
+            cached = self._sorted.get(resource)
+            if cached is None:
+                cached = [obj for space in sorted(spaces) for obj in self._in_namespace(resource, space)]
+                self._sorted[resource] = cached
+            return list(cached)
+        return list(self._in_namespace(resource, namespace))
+
+    def _in_namespace(self, resource: str, namespace: str) -> Objs:
+        cached = self._sorted_in.get((resource, namespace))
+        if cached is None:
+            names = self._objects.get(resource, {}).get(namespace, {})
+            cached = [names[name] for name in sorted(names)]
+            self._sorted_in[resource, namespace] = cached
+        return cached
+
+    def resources(self) -> tuple[str, ...]:
+        """Return the resources that hold at least one object, sorted."""
+        return tuple(sorted(r for r, spaces in self._objects.items() if any(spaces.values())))
+
+    def count(self, resource: str) -> int:
+        """Return how many objects of a resource exist."""
+        return sum(len(names) for names in self._objects.get(resource, {}).values())
+
+    def owned_by(self, uid: str) -> Owned:
+        """Return (resource, object) of everything with an ownerReference to `uid`, sorted by key."""
+        found = self._owned.get(uid)
+        if not found:
+            return []
+        return [(key[0], self._objects[key[0]][key[1]][key[2]]) for key in sorted(found)]
+
+    # writing
+
+    def create(self, resource: str, obj: Obj) -> Obj:
+        """Store a new object with fresh uid, creationTimestamp, resourceVersion and, where it applies, generation 1.
+
+        A uid already set is kept, so that an API server can choose it before other fields depend on it.
+
+        Raises:
+            StoreConflict: `AlreadyExists`.
+        """
+        meta = dict(obj["metadata"])
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        names = self._objects.setdefault(resource, {}).setdefault(namespace, {})
+        if name in names:
+            raise StoreConflict("AlreadyExists", (resource, namespace, name))
+        if not meta.get("uid"):
+            meta["uid"] = self.new_uid()
+        meta["creationTimestamp"] = iso(self.clock.now())
+        if resource in GENERATED or "generation" in meta:
+            meta["generation"] = 1
+        self.rv += 1
+        meta["resourceVersion"] = str(self.rv)
+        stored = {**obj, "metadata": meta}
+        names[name] = stored
+        self._index(resource, stored)
+        self._publish(Change("ADDED", resource, stored, None, self.rv))
+        return stored
+
+    def update(self, resource: str, obj: Obj, *, expect_rv: str | None = None) -> Obj:
+        """Replace an object; identical content changes nothing, not even the resourceVersion.
+
+        uid and creationTimestamp stay as stored. A change of `spec` raises the generation. An object that is marked
+        for deletion and by this write loses its last finalizer (or its grace period, for a pod) is removed.
+
+        Raises:
+            StoreConflict: `NotFound`, or `Conflict` when `expect_rv` is not the stored version.
+        """
+        meta = dict(obj["metadata"])
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        previous = self.get(resource, namespace, name)
+        if previous is None:
+            raise StoreConflict("NotFound", (resource, namespace, name))
+        old = previous["metadata"]
+        if expect_rv and expect_rv != old["resourceVersion"]:
+            raise StoreConflict("Conflict", (resource, namespace, name))
+        for field in ("uid", "creationTimestamp", "resourceVersion"):
+            meta[field] = old[field]
+        if "generation" in old:
+            grown = _spec_part(resource, obj) != _spec_part(resource, previous)
+            meta["generation"] = max(meta.get("generation") or 0, old["generation"] + grown)
+        stored = {**obj, "metadata": meta}
+        if stored == previous:
+            return previous
+        if _removable(resource, stored):
+            return self._remove(resource, stored, previous)
+        self.rv += 1
+        meta["resourceVersion"] = str(self.rv)
+        self._objects[resource][namespace][name] = stored
+        if old.get("ownerReferences") != meta.get("ownerReferences"):
+            self._unindex(resource, previous)
+            self._index(resource, stored)
+        self._publish(Change("MODIFIED", resource, stored, previous, self.rv))
+        return stored
+
+    def delete(self, resource: str, namespace: str, name: str) -> Obj | None:
+        """Remove an object at once, whatever finalizers say; return its last state, or None when it is not there."""
+        previous = self.get(resource, namespace, name)
+        return None if previous is None else self._remove(resource, previous, previous)
+
+    def _remove(self, resource: str, last: Obj, previous: Obj) -> Obj:
+        meta = dict(last["metadata"])
+        self.rv += 1
+        meta["resourceVersion"] = str(self.rv)
+        gone = {**last, "metadata": meta}
+        del self._objects[resource][meta.get("namespace", "")][meta["name"]]
+        self._unindex(resource, previous)
+        self._publish(Change("DELETED", resource, gone, previous, self.rv))
+        return gone
+
+    def new_uid(self) -> str:
+        """Draw the next uid from the cluster's generator."""
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+
+    # watching
+
+    def subscribe(self, fn: Callable[[Change], None]) -> Callable[[], None]:
+        """Call `fn` synchronously after each change; the returned function ends that."""
+        self._subscribers.append(fn)
+
+        def end() -> None:
+            if fn in self._subscribers:
+                self._subscribers.remove(fn)
+
+        return end
+
+    def changes_since(self, rv: int, resource: str) -> Changes:
+        """Return the changes of a resource after version `rv`, oldest first.
+
+        Raises:
+            StoreExpired: when the bounded log no longer holds all of them.
+        """
+        dropped = self._dropped.get(resource, 0)
+        if rv < dropped:
+            raise StoreExpired(rv, dropped)
+        log = self._log.get(resource, [])
+        return log[bisect_right(log, rv, key=lambda change: change.rv) :]
+
+    def expire(self, resource: str | None = None) -> None:
+        """Forget the log of changes (of one resource or of all), as a compaction does."""
+        for name in [resource] if resource else sorted(self._log):
+            if self._log.get(name):
+                self._dropped[name] = self._log[name][-1].rv
+                self._log[name] = []
+
+    def fork(self, clock: Clock, rng: random.Random) -> Store:
+        """Return an independent store with the same content and log; objects are shared, subscribers are not."""
+        twin = Store(clock, rng, log_limit=self._log_limit)
+        twin.rv = self.rv
+        twin._objects = {r: {ns: dict(names) for ns, names in spaces.items()} for r, spaces in self._objects.items()}
+        twin._sorted = dict(self._sorted)
+        twin._sorted_in = dict(self._sorted_in)
+        twin._owned = {uid: dict(keys) for uid, keys in self._owned.items()}
+        twin._log = {r: list(log) for r, log in self._log.items()}
+        twin._dropped = dict(self._dropped)
+        return twin
+
+    # inside
+
+    def _publish(self, change: Change) -> None:
+        namespace = change.object["metadata"].get("namespace", "")
+        self._sorted[change.resource] = None
+        # Cached lists are replaced, never edited: a fork may share them.
+        self._sorted_in.pop((change.resource, namespace), None)
+        log = self._log.setdefault(change.resource, [])
+        log.append(change)
+        if len(log) >= 2 * self._log_limit:
+            cut = len(log) - self._log_limit
+            self._dropped[change.resource] = log[cut - 1].rv
+            del log[:cut]
+        for fn in tuple(self._subscribers):
+            fn(change)
+
+    @staticmethod
+    def _owner_uids(obj: Obj) -> Iterator[str]:
+        for ref in obj["metadata"].get("ownerReferences") or ():
+            if ref.get("uid"):
+                yield ref["uid"]
+
+    def _index(self, resource: str, obj: Obj) -> None:
+        meta = obj["metadata"]
+        for uid in self._owner_uids(obj):
+            self._owned.setdefault(uid, {})[resource, meta.get("namespace", ""), meta["name"]] = None
+
+    def _unindex(self, resource: str, obj: Obj) -> None:
+        meta = obj["metadata"]
+        for uid in self._owner_uids(obj):
+            keys = self._owned.get(uid, {})
+            keys.pop((resource, meta.get("namespace", ""), meta["name"]), None)
+            if not keys:
+                self._owned.pop(uid, None)
