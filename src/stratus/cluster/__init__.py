@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Ports to the cluster, their implementation on the official client, and the kubectl grammar."""

@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Knowledge: runbooks and past incidents, retrieved with citations."""

@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Chat models by name, typed answers, budgets."""

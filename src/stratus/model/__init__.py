@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""The nouns: frozen data that every room speaks in; no IO here."""

@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Ports to metrics, logs, traces and alerts, and their implementations."""
