@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -14,12 +15,24 @@ from stratus.model.evidence import Evidence
 from stratus.model.health import HealthVector, Verdict, VerdictReport
 from stratus.model.transactions import UndoProof
 
-IncidentState = Literal[
-    "detecting", "diagnosing", "mitigating", "validating",
-    "resolved", "rolled_back", "unresolved", "needs_human", "healthy",
-]  # fmt: skip
-"""Where an incident stands. `healthy`: nothing was wrong. `rolled_back` is passed through after an undo.
-`unresolved` and `needs_human` are the two honest ends."""
+
+class IncidentState(StrEnum):
+    """Where an incident stands.
+
+    `healthy`: nothing was wrong. `rolled_back` is passed through after an undo. `unresolved` (restored, no cure
+    found) and `needs_human` are the two honest ends besides `resolved`.
+    """
+
+    DETECTING = "detecting"
+    DIAGNOSING = "diagnosing"
+    MITIGATING = "mitigating"
+    VALIDATING = "validating"
+    RESOLVED = "resolved"
+    ROLLED_BACK = "rolled_back"
+    UNRESOLVED = "unresolved"
+    NEEDS_HUMAN = "needs_human"
+    HEALTHY = "healthy"
+
 
 Mode = Literal["observe", "suggest", "dry-run", "approve", "auto"]
 
@@ -148,4 +161,5 @@ class Report(Noun):
     @property
     def exit_code(self) -> int:
         """0 resolved or nothing wrong, 3 unresolved and restored, 4 needs human."""
-        return {"resolved": 0, "healthy": 0, "needs_human": 4}.get(self.state, 3)
+        ends = {IncidentState.RESOLVED: 0, IncidentState.HEALTHY: 0, IncidentState.NEEDS_HUMAN: 4}
+        return ends.get(self.state, 3)
