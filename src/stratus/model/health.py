@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from stratus.model.base import Noun
 
 Verdict = Literal["RESOLVED", "IMPROVED", "UNCHANGED", "REGRESSED", "UNKNOWN"]
 
 
-class SystemHealth(Noun):
-    """Health of a service or system at a moment; higher is better.
+@dataclass(frozen=True)
+class SystemHealth:
+    """Health of a service or system at a moment; higher is better; `SystemHealth(error_rate, latency_p99, availability)`.
 
     Attributes:
         error_rate: share of failed requests, 0..1.
