@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""The way of an incident as a LangGraph graph: state, nodes, edges; the only home of LangGraph besides the wiring."""

@@ -14,7 +14,9 @@ Verdict = Literal["RESOLVED", "IMPROVED", "UNCHANGED", "REGRESSED", "UNKNOWN"]
 
 @dataclass(frozen=True)
 class SystemHealth:
-    """Health of a service or system at a moment; higher is better; `SystemHealth(error_rate, latency_p99, availability)`.
+    """Health of a service or system at a moment; higher is better.
+
+    Built as `SystemHealth(error_rate, latency_p99, availability)`, by position or by name.
 
     Attributes:
         error_rate: share of failed requests, 0..1.

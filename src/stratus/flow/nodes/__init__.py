@@ -1,0 +1,1 @@
+"""The nodes, a few lines each: what a stage does is written in the stage."""
