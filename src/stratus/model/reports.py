@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -33,6 +34,9 @@ class IncidentState(StrEnum):
     NEEDS_HUMAN = "needs_human"
     HEALTHY = "healthy"
 
+
+RENDERERS: list[Callable[[Any], str]] = []
+"""Renderers of a report as HTML, the last one is used; upper rooms add theirs, so that nouns import nothing."""
 
 Mode = Literal["observe", "suggest", "dry-run", "approve", "auto"]
 
@@ -157,6 +161,12 @@ class Report(Noun):
     cluster: str = ""
     emulated: bool = False
     versions: dict[str, str] = Field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Show the whole report in a notebook (the renderer is set by `stratus.reporting`)."""
+        if RENDERERS:
+            return RENDERERS[-1](self)
+        return super()._repr_html_()
 
     @property
     def exit_code(self) -> int:

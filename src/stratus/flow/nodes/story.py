@@ -13,9 +13,7 @@ Phase = Literal["detect", "diagnose", "mitigate"]
 Mood = Literal["info", "good", "warning", "bad"]
 
 
-def told(
-    state: State, rooms: Rooms, stage: str, *lines: str, severity: Mood = "info"
-) -> tuple[TimelineEntry, ...]:
+def told(state: State, rooms: Rooms, stage: str, *lines: str, severity: Mood = "info") -> tuple[TimelineEntry, ...]:
     """Return the timeline with further lines, stamped now."""
     now = rooms.clock.now()
     added = tuple(TimelineEntry(at=now, stage=stage, text=line, severity=severity) for line in lines)

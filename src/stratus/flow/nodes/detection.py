@@ -1,0 +1,112 @@
+"""Detection: AlertMonitor, TelemetryCollection, AnomalyDetection."""
+
+from __future__ import annotations
+
+from stratus.detection.alerts import merge_alerts, parse_alerts
+from stratus.detection.anomaly import detect
+from stratus.detection.collection import collect
+from stratus.errors import TelemetryUnreachable
+from stratus.flow.nodes.story import spent, told
+from stratus.flow.rooms import RoomsFor
+from stratus.flow.state import State
+from stratus.model.alerts import Alert
+from stratus.model.reports import IncidentState
+
+
+class DetectionNodes:
+    """The three agents that decide whether there is an incident."""
+
+    def __init__(self, rooms_for: RoomsFor) -> None:
+        self.rooms_for = rooms_for
+
+    def alert_monitor(self, state: State) -> State:
+        """Take in alerts: those given, and those that the alert source says are firing."""
+        rooms = self.rooms_for(state)
+        watch = rooms.stopwatch()
+        given = parse_alerts(state["alerts"]) if state.get("alerts") else ()
+        firing: tuple[Alert, ...] = ()
+        missing = dict(state.get("missing", {}))
+        if rooms.telemetry.alerts is not None:
+            try:
+                firing = rooms.telemetry.alerts.firing(tuple(state.get("namespaces", ())))
+            except TelemetryUnreachable as error:
+                missing["alerts"] = str(error)
+        alerts = merge_alerts(given, firing)
+        line = (
+            f"{len(alerts)} alert(s) taken in: " + ", ".join(sorted({a.name for a in alerts}))
+            if alerts
+            else ("no alert given; looking for what is wrong")
+        )
+        return {
+            "state": IncidentState.DETECTING,
+            "started_at": state.get("started_at") or rooms.clock.now(),
+            "verified": alerts,
+            "missing": missing,
+            "timeline": told(state, rooms, "AlertMonitor", line),
+            "spent": spent(state, "detect", watch()),
+        }
+
+    def telemetry_collection(self, state: State) -> State:
+        """Look at objects, metrics, traces, logs and events, all at one moment."""
+        rooms = self.rooms_for(state)
+        watch = rooms.stopwatch()
+        settings = rooms.settings
+        observation = collect(
+            rooms.reader,
+            rooms.telemetry,
+            namespaces_of(state),
+            now=rooms.clock.now(),
+            window=settings.window,
+            step=settings.step,
+            baseline=settings.baseline,
+            protected=settings.policy.protected_namespaces,
+        )
+        observation = observation.model_copy(update={"alerts": state.get("verified", ())})
+        count = sum(len(found) for kind, found in observation.objects.items() if kind != "Change")
+        sources = [
+            name for name in ("metrics", "logs", "traces", "alerts") if getattr(rooms.telemetry, name) is not None
+        ]
+        lines = [
+            f"{count} objects in {len(observation.namespaces)} namespace(s), {len(observation.series)} service series"
+        ]
+        lines.append("telemetry: " + (", ".join(sources) if sources else "none; health comes from objects"))
+        return {
+            "observation": observation,
+            "missing": {**state.get("missing", {}), **observation.missing},
+            "timeline": told(state, rooms, "TelemetryCollection", *lines),
+            "spent": spent(state, "detect", watch()),
+        }
+
+    def anomaly_detection(self, state: State) -> State:
+        """Decide: an incident, none, or not to be known."""
+        rooms = self.rooms_for(state)
+        watch = rooms.stopwatch()
+        now = rooms.clock.now()
+        detection = detect(state["observation"], state.get("verified", ()), health=rooms.settings.health, now=now)
+        times = spent(state, "detect", watch())
+        if detection.onset:
+            times["detect"] += max(0.0, state["started_at"] - detection.onset)
+        news: State = {"detection": detection, "verified": detection.alerts, "spent": times}
+        if detection.anomalous is None:
+            news["ending"] = "telemetry and objects do not tell whether something is wrong"
+            news["state"] = IncidentState.NEEDS_HUMAN
+            news["timeline"] = told(state, rooms, "AnomalyDetection", news["ending"], severity="warning")
+        elif not detection.anomalous:
+            news["ending"] = "nothing is wrong"
+            news["state"] = IncidentState.HEALTHY
+            news["timeline"] = told(state, rooms, "AnomalyDetection", "nothing is wrong", severity="good")
+        else:
+            lines = [f"incident: {', '.join(detection.services[:5]) or 'no service named'}"]
+            lines += [anomaly.summary for anomaly in detection.anomalies[:4]]
+            news["timeline"] = told(state, rooms, "AnomalyDetection", *lines, severity="bad")
+        return news
+
+
+def namespaces_of(state: State) -> tuple[str, ...]:
+    """Return where to look: what was asked for, else the alerts' namespaces, else everywhere allowed (empty)."""
+    if state.get("namespaces"):
+        return tuple(state["namespaces"])
+    detection = state.get("detection")
+    if detection is not None and detection.namespaces:
+        return detection.namespaces
+    return tuple(sorted({alert.namespace for alert in state.get("verified", ()) if alert.namespace}))
