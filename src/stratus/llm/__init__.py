@@ -1,1 +1,1 @@
-"""Chat models by name, typed answers, budgets."""
+"""Chat models by name, typed answers within a budget, scripted and recorded models; nothing heavy is imported here."""
