@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""Several names; as text they are separated by commas."""
 
 
 class _Group(BaseModel):
@@ -94,10 +102,10 @@ class PolicySettings(_Group):
         scale_max: largest replica count that may be asked for.
     """
 
-    namespaces: tuple[str, ...] = ()
-    protected_namespaces: tuple[str, ...] = ("kube-system", "kube-public", "kube-node-lease")
+    namespaces: Names = ()
+    protected_namespaces: Names = ("kube-system", "kube-public", "kube-node-lease")
     protected_label: str = "stratus.dev/protected"
-    kinds: tuple[str, ...] = (
+    kinds: Names = (
         "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Service", "ConfigMap", "Secret", "Job",
         "CronJob", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount",
         "Node", "Role", "RoleBinding", "ResourceQuota", "LimitRange",
@@ -129,7 +137,7 @@ class Settings(_Group):
     """
 
     mode: Literal["observe", "suggest", "dry-run", "approve", "auto"] = "suggest"
-    namespaces: tuple[str, ...] = ()
+    namespaces: Names = ()
     reasoner: str = "rules"
     kubeconfig: Path | None = None
     context: str = ""

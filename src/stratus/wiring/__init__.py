@@ -1,0 +1,1 @@
+"""Wiring: from settings to ports to a compiled graph; the one place that knows every implementation."""
