@@ -5,6 +5,7 @@ The arrows out of Validation are the only way to commit or to loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from stratus.flow.state import State
@@ -66,3 +67,23 @@ def after_commit(state: State) -> AfterCommit:
 def after_undo(state: State) -> AfterUndo:
     """Undone and proved: think again, unless the budget is spent or a human is needed."""
     return "Report" if state.get("ending") else "Diagnosis"
+
+
+def stage_entry(stage: str) -> Callable[[State], Literal["Intake", "Diagnosis"]]:
+    """Enter a stage at its own work when the detection is given, at the intake otherwise."""
+
+    def enter(state: State) -> Literal["Intake", "Diagnosis"]:
+        given = state.get("detection") is not None and state.get("observation") is not None
+        return "Diagnosis" if given and stage != "detection" else "Intake"
+
+    return enter
+
+
+def stage_after_detection(state: State) -> Literal["Diagnosis", "__end__"]:
+    """Nothing wrong: the stage has nothing to do."""
+    return "__end__" if state.get("ending") else "Diagnosis"
+
+
+def stage_after_diagnosis(state: State) -> Literal["Mitigation", "__end__"]:
+    """No plan: nothing to prepare."""
+    return "Mitigation" if state.get("plan") is not None else "__end__"

@@ -7,6 +7,7 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from stratus.errors import UnknownNameError
 from stratus.flow import edges
 from stratus.flow.nodes.detection import DetectionNodes
 from stratus.flow.nodes.diagnosis import DiagnosisNodes
@@ -64,6 +65,46 @@ def mitigation_graph(rooms_for: RoomsFor) -> Graph:
     graph.add_conditional_edges("Approval", edges.after_approval)
     graph.add_edge("Execution", END)
     return graph.compile(name="mitigation")
+
+
+STAGES = ("detection", "diagnosis", "mitigation")
+
+
+def stage_graph(name: str, rooms_for: RoomsFor, *, studio: bool = False) -> Graph:
+    """Build one stage as a graph of its own, with the stages before it when their results are not given.
+
+    The mitigation stage alone never executes: it stops at the linted, rehearsed plan, since without the Validation
+    and Undo around it nothing would hold up TNR.
+
+    Args:
+        name: detection, diagnosis or mitigation.
+        studio: take only `IncidentInput`, so that LangGraph Studio shows a small form.
+
+    Raises:
+        UnknownNameError: no such stage.
+    """
+    if name not in STAGES:
+        raise UnknownNameError(f"no stage {name!r}; stages: {', '.join(STAGES)}")
+    graph = StateGraph(State, input_schema=IncidentInput if studio else State)
+    report = ReportNodes(rooms_for)
+    graph.add_node("Intake", report.intake if name != "mitigation" else report.intake_for_rehearsal)
+    graph.add_node("Detection", detection_graph(rooms_for))
+    graph.add_conditional_edges(
+        START, edges.stage_entry(name), ["Intake", *(["Diagnosis"] if name != "detection" else [])]
+    )
+    graph.add_edge("Intake", "Detection")
+    if name == "detection":
+        graph.add_edge("Detection", END)
+        return graph.compile(name=name)
+    graph.add_node("Diagnosis", diagnosis_graph(rooms_for))
+    graph.add_conditional_edges("Detection", edges.stage_after_detection)
+    if name == "diagnosis":
+        graph.add_edge("Diagnosis", END)
+        return graph.compile(name=name)
+    graph.add_node("Mitigation", mitigation_graph(rooms_for))
+    graph.add_conditional_edges("Diagnosis", edges.stage_after_diagnosis)
+    graph.add_edge("Mitigation", END)
+    return graph.compile(name=name)
 
 
 def incident_graph(rooms_for: RoomsFor, *, checkpointer: Any = None) -> Graph:

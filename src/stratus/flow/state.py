@@ -27,6 +27,7 @@ class IncidentInput(TypedDict, total=False):
         namespaces: where to look.
         mode: observe, suggest, dry-run, approve or auto; absent: as configured.
         scenario: embedded cluster only: the fault to start from; absent: as configured.
+        hint: a diagnosis to act on in the first round instead of thinking anew.
     """
 
     incident: str
@@ -34,6 +35,7 @@ class IncidentInput(TypedDict, total=False):
     namespaces: list[str]
     mode: str
     scenario: str
+    hint: Diagnosis | None
 
 
 class IncidentOutput(TypedDict, total=False):

@@ -31,7 +31,9 @@ def checkpoints(path: Path) -> Iterator[Any]:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
     except (OSError, sqlite3.Error) as error:
-        raise UsageError(f"checkpoints cannot be kept in {path} ({error}): give --state-dir a writable folder") from error
+        raise UsageError(
+            f"checkpoints cannot be kept in {path} ({error}): give --state-dir a writable folder"
+        ) from error
     try:
         saver = SqliteSaver(connection, serde=serializer())
         saver.setup()

@@ -10,6 +10,7 @@ from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
 from stratus.model.actions import ActionPlan
 from stratus.model.diagnosis import Diagnosis, Hypothesis
+from stratus.model.evidence import Observation
 from stratus.model.reports import IncidentState
 
 
@@ -50,7 +51,10 @@ class DiagnosisNodes:
         """Rank hypotheses; earlier failed attempts are evidence."""
         rooms = self.rooms_for(state)
         watch = rooms.stopwatch()
-        diagnosis = rooms.brain.diagnose(case_of(state, rooms))
+        hint = state.get("hint")
+        diagnosis = (
+            hint if hint is not None and state.get("round") == 1 else rooms.brain.diagnose(case_of(state, rooms))
+        )
         chosen = diagnosis.hypothesis(diagnosis.chosen) if diagnosis.chosen else None
         lines = [
             f"{h.id} {h.confidence:.0%} {h.fault} {h.object}: {h.summary}"
@@ -100,7 +104,7 @@ class DiagnosisNodes:
         return news
 
 
-def look(state: State, rooms: Rooms):  # type: ignore[no-untyped-def]
+def look(state: State, rooms: Rooms) -> Observation:
     """Look at the cluster anew, as after an undo or a partial success."""
     settings = rooms.settings
     observation = collect(

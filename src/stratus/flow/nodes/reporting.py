@@ -40,6 +40,10 @@ class ReportNodes:
             "ending": "",
         }
 
+    def intake_for_rehearsal(self, state: State) -> State:
+        """As intake, but nothing will be executed."""
+        return {**self.intake(state), "mode": "dry-run"}
+
     def report(self, state: State) -> State:
         """Write the report, draft the notifications, and remember what was learnt."""
         rooms = self.rooms_for(state)
