@@ -18,6 +18,8 @@ _FENCED = re.compile(r"```[a-zA-Z0-9_-]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _LONGEST = 20_000
 """Characters of an answer that are looked at; a runaway answer is cut here."""
+_MOST_TRIES = 50
+"""Opening braces that are tried as the start of an answer."""
 
 
 def read_answer(text: str, schema: type[Answer]) -> Answer:
@@ -172,7 +174,10 @@ def _candidates(text: str) -> Iterator[dict[str, Any]]:
         if isinstance(found := _loads(piece), dict):
             yield found
     start = 0
-    while (start := text.find("{", start)) >= 0:
+    for _ in range(_MOST_TRIES):
+        start = text.find("{", start)
+        if start < 0:
+            return
         end = _closing(text, start)
         piece = text[start:end]
         found = _loads(piece) if end <= len(text) and piece.endswith("}") else _loads(_close(text[start:]))
@@ -193,7 +198,7 @@ def _loads(piece: str) -> Any:
             continue
     try:
         return ast.literal_eval(piece)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 
 
