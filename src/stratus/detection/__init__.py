@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Detection: alert intake, telemetry collection and the decision whether there is an incident at all."""

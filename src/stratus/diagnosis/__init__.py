@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Diagnosis: log analysis, the analyzers, the ledger of hypotheses, and planning what to do about one."""
