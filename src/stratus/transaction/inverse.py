@@ -1,0 +1,294 @@
+"""The exact inverse of a write, computed on objects: what was before, what came of it, and what stands there now."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from stratus.kit.jsondiff import MISSING, Change, Reverted, diff, dotted, leaves, revert, same
+from stratus.model.actions import ApiWrite, PlannedWrite
+from stratus.model.base import Json, Noun
+from stratus.model.refs import ObjectRef
+from stratus.model.transactions import WriteRecord
+from stratus.transaction.essence import alike, essence, shape, terminating, uid, version
+
+
+class Inverse(Noun):
+    """What has to be done now so that one write is taken back.
+
+    Attributes:
+        writes: writes to send, at most one; empty: nothing is left to do.
+        conflicts: fields that somebody else changed since; they are left alone.
+        waiting: the object is on its way out; look again later.
+        not_identical: what comes back only in kind.
+    """
+
+    writes: tuple[ApiWrite, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    waiting: bool = False
+    not_identical: tuple[str, ...] = ()
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    rules: dict[str, Any] = json.loads(
+        resources.files(__package__).joinpath("inverses.json").read_text(encoding="utf-8")
+    )
+    return rules
+
+
+def restored_by_controller(write: ApiWrite) -> bool:
+    """Tell whether a controller, not the engine, gives back what this write takes away."""
+    if write.subresource:
+        row = _rules()["subresources"].get(write.subresource, {})
+    else:
+        row = _rules()["delete"].get(write.target.kind, {}) if write.method == "DELETE" else {}
+    return bool(row.get("restored_by"))
+
+
+def removes(write: ApiWrite) -> bool:
+    """Tell whether a write is meant to remove its object."""
+    return write.method == "DELETE" or write.subresource == "eviction"
+
+
+def creates(write: ApiWrite) -> bool:
+    """Tell whether a write is meant to create an object."""
+    return write.method == "POST" and not write.subresource
+
+
+def refusal(planned: PlannedWrite) -> str:
+    """Return why a planned write is not in the table of inverses, or empty when it is."""
+    write = planned.write
+    kind, rules = write.target.kind, _rules()
+    if planned.reversibility == "irreversible":
+        return f"{planned.command or write.method} cannot be undone"
+    if write.subresource:
+        row = rules["subresources"].get(write.subresource)
+        if row is None or write.method not in row["methods"] or kind not in row["kinds"]:
+            return f"no inverse is known for {write.method} of {kind}/{write.subresource}"
+    elif write.method == "DELETE" and kind not in rules["delete"]:
+        return f"no inverse is known for deleting a {kind}"
+    elif write.method == "POST" and kind not in rules["create"]["kinds"]:
+        return f"no inverse is known for creating a {kind}"
+    elif write.method in ("PUT", "PATCH") and kind not in rules["update"]["kinds"]:
+        return f"no inverse is known for changing a {kind}"
+    if not write.target.name and not (creates(write) and _generate_name(write)):
+        return f"{write.method} of {kind} names no object: writes to whole collections are not recorded one by one"
+    return ""
+
+
+def obstacle(planned: PlannedWrite, before: Json | None) -> str:
+    """Return why a write must not be sent to the object as it stands, or empty.
+
+    Some objects cannot be brought back although their kind can: bare pods, objects held by finalizers, tokens.
+    """
+    write = planned.write
+    if creates(write):
+        return "it exists already" if before is not None else ""
+    if before is None:
+        return "it does not exist"
+    if terminating(before):
+        return "it is being deleted; nothing can bring it back into use"
+    meta = before.get("metadata", {})
+    if removes(write):
+        if restored_by_controller(write):
+            owned = any(owner.get("controller") for owner in meta.get("ownerReferences") or ())
+            return "" if owned else "no controller owns it, so nothing would restore it"
+        if meta.get("finalizers"):
+            return f"finalizers {', '.join(meta['finalizers'])} would hold it half deleted"
+        if before.get("type") == "kubernetes.io/service-account-token":
+            return "a deleted service account token cannot be issued again"
+    body = write.body
+    if isinstance(body, dict) and body.get("immutable") is True and before.get("immutable") is not True:
+        return "`immutable: true` can never be taken back"
+    return ""
+
+
+def prepared(planned: PlannedWrite, before: Json | None, key: str) -> ApiWrite:
+    """Return the write as it is sent: named, keyed, with the pre-image's uid and version as preconditions.
+
+    Args:
+        key: idempotency key; recorded by the server as the field manager, so that an unanswered write can be found.
+    """
+    write = planned.write
+    change: dict[str, Any] = {}
+    if write.patch_type != "application/apply-patch+yaml":  # its manager says who owns what: not ours to choose
+        change["field_manager"] = key
+    if before is not None:
+        change |= {"expect_uid": uid(before), "expect_version": version(before)}
+        if write.method == "PUT" and isinstance(write.body, dict) and "metadata" in write.body:
+            body = copy.deepcopy(write.body)
+            body["metadata"]["resourceVersion"] = version(before)
+            change["body"] = body
+        if write.method == "DELETE":
+            change["body"] = _delete_options(before, _rules()["delete"][write.target.kind].get("propagation", ""))
+            if isinstance(write.body, dict) and "gracePeriodSeconds" in write.body:
+                change["body"]["gracePeriodSeconds"] = write.body["gracePeriodSeconds"]
+    return write.model_copy(update=change)
+
+
+def named(planned: PlannedWrite, suffix: str) -> PlannedWrite:
+    """Give an object with `generateName` its name before it is created, so that it can be found whatever happens."""
+    write = planned.write
+    prefix = _generate_name(write) if creates(write) and not write.target.name else ""
+    if not prefix:
+        return planned
+    body = copy.deepcopy(write.body)
+    body["metadata"]["name"] = name = f"{prefix[:57]}{suffix[:5]}"
+    target = write.target.model_copy(update={"name": name})
+    return planned.model_copy(update={"write": write.model_copy(update={"body": body, "target": target})})
+
+
+def ours(record: WriteRecord) -> tuple[Json | None, Json | None]:
+    """Return the essences before and after, with `after` limited to what this write can have changed."""
+    before, after = essence(record.before), essence(record.after)
+    row = _rules()["subresources"].get(record.write.subresource, {}) if record.write.subresource else {}
+    if before is None or after is None or "fields" not in row:
+        return before, after
+    limited = copy.deepcopy(before)
+    for path in row["fields"]:
+        source, target = after, limited
+        for part in path[:-1]:
+            source, target = source.get(part) or {}, target.setdefault(part, {})
+        if path[-1] in source:
+            target[path[-1]] = source[path[-1]]
+        else:
+            target.pop(path[-1], None)
+    return before, limited
+
+
+def invert(record: WriteRecord, now: Json | None, *, key: str, owners: Mapping[str, str]) -> Inverse:
+    """Compute what takes one write back, given its object as it stands now.
+
+    Asking again after it was sent gives nothing left to do, so a repeated or interrupted undo does no harm.
+
+    Args:
+        record: the journalled write, with its object before and after.
+        now: a fresh read of the object, or None when it is gone.
+        key: field manager of the undo.
+        owners: uids of objects that this undo created again, old to new, for owner references.
+    """
+    if record.before is None:
+        return _uncreate(record, now, key)
+    if removes(record.write):
+        return _undelete(record, now, key, owners)
+    return _unchange(record, now, key)
+
+
+def residue(record: WriteRecord, now: Json | None) -> tuple[str, ...]:
+    """Say what this write changed and is not as it was before: empty when its undo is proved.
+
+    Differences that somebody else made, on fields this write did not touch, are not its residue.
+    """
+    name = str(record.write.target)
+    if record.before is None:
+        mine = now is not None and (not record.after or uid(now) == uid(record.after))
+        return (f"{name}: absent -> still there",) if mine else ()
+    if removes(record.write):
+        if restored_by_controller(record.write):
+            return ()
+        if now is None or terminating(now):
+            return (f"{name}: there -> {'gone' if now is None else 'being deleted'}",)
+        if uid(now) == uid(record.before):
+            return ()
+        return tuple(f"{name}: {change}" for change in diff(_portable(record.before), _portable(now), shape()))
+    if now is None:
+        return (f"{name}: there -> gone",)
+    before, after = ours(record)
+    was, became, found = leaves([before, after, essence(now)], shape())
+    touched = [p for p in {**was, **became} if not same(was.get(p, MISSING), became.get(p, MISSING))]
+    left = [p for p in touched if not same(was.get(p, MISSING), found.get(p, MISSING))]
+    return tuple(f"{name}: {Change(p, was.get(p, MISSING), found.get(p, MISSING))}" for p in left)
+
+
+def _uncreate(record: WriteRecord, now: Json | None, key: str) -> Inverse:
+    if now is None:
+        return Inverse()
+    if record.after is not None and uid(now) != uid(record.after):
+        return Inverse(not_identical=(f"{record.write.target}: ours is gone, somebody else made another",))
+    if terminating(now):
+        return Inverse(waiting=True)
+    others = diff(essence(record.after), essence(now), shape()) if record.after is not None else ()
+    if others:
+        return Inverse(conflicts=tuple(f"{record.write.target}: {dotted(c.path)}" for c in others))
+    body = _delete_options(now, _rules()["create"]["propagation"])
+    return Inverse(writes=(_write(record, "DELETE", now, body, key),))
+
+
+def _undelete(record: WriteRecord, now: Json | None, key: str, owners: Mapping[str, str]) -> Inverse:
+    assert record.before is not None
+    name = str(record.write.target)
+    if restored_by_controller(record.write):
+        return Inverse(not_identical=(f"{name}: its controller made another; name, address and uid differ",))
+    if now is not None and terminating(now):
+        return Inverse(waiting=True)
+    if now is not None:
+        if uid(now) == uid(record.before) or alike(_portable(record.before), _portable(now)):
+            return Inverse()
+        return Inverse(conflicts=(f"{name}: somebody else made another",))
+    body = _portable(record.before, owners)
+    return Inverse(writes=(_write(record, "POST", None, body, key),))
+
+
+def _unchange(record: WriteRecord, now: Json | None, key: str) -> Inverse:
+    name = str(record.write.target)
+    if now is None:
+        return Inverse(conflicts=(f"{name}: somebody else deleted it",))
+    if uid(now) != uid(record.before):
+        return Inverse(conflicts=(f"{name}: somebody else deleted it and made another",))
+    if terminating(now):
+        return Inverse(conflicts=(f"{name}: it is being deleted",))
+    merged = reverted(record, now)
+    conflicts = tuple(f"{name}: {dotted(path) or 'the whole object'}" for path in merged.conflicts)
+    if alike(merged.value, now):
+        return Inverse(conflicts=conflicts)
+    return Inverse(writes=(_write(record, "PUT", now, merged.value, key),), conflicts=conflicts)
+
+
+def reverted(record: WriteRecord, now: Json) -> Reverted:
+    """Return the object as it stands now without what this write changed."""
+    before, after = ours(record)
+    return revert(before, after, now, shape())
+
+
+def _write(record: WriteRecord, method: Any, now: Json | None, body: Json, key: str) -> ApiWrite:
+    target: ObjectRef = record.write.target
+    return ApiWrite(
+        method=method,
+        target=target.model_copy(update={"uid": uid(now)}),
+        plural=record.write.plural,
+        namespaced=record.write.namespaced,
+        body=body,
+        field_manager=key,
+        expect_uid=uid(now),
+        expect_version=version(now),
+    )
+
+
+def _delete_options(obj: Json, propagation: str) -> Json:
+    """Say what to delete and how, in the body: with a body the server ignores options in the query."""
+    options: Json = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": uid(obj), "resourceVersion": version(obj)},
+    }
+    if propagation:
+        options["propagationPolicy"] = propagation
+    return options
+
+
+def _portable(obj: Json, owners: Mapping[str, str] | None = None) -> Json:
+    """Return an object as it can be created again: without server-managed fields, owners by their new uids."""
+    out = essence(obj) or {}
+    for owner in (out.get("metadata") or {}).get("ownerReferences") or ():
+        owner["uid"] = (owners or {}).get(owner.get("uid", ""), owner.get("uid", ""))
+    return out
+
+
+def _generate_name(write: ApiWrite) -> str:
+    meta = write.body.get("metadata") if isinstance(write.body, dict) else None
+    return str((meta or {}).get("generateName") or "")
