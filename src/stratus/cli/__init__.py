@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""The command line: `stratus`."""

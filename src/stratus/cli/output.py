@@ -1,0 +1,66 @@
+"""How commands speak: people read stderr or a terminal, programs read stdout."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from stratus.errors import UsageError
+from stratus.model.reports import Report, TimelineEntry
+
+
+def console(*, machine: bool = False) -> Console:
+    """Return where to write for people: stdout, or stderr when stdout belongs to a machine."""
+    return Console(stderr=machine, highlight=False, soft_wrap=False)
+
+
+class Progress:
+    """Live lines while an incident is worked on."""
+
+    def __init__(self, out: Console) -> None:
+        self.out = out
+
+    def __call__(self, entry: TimelineEntry) -> None:
+        """Show one line of the timeline."""
+        from stratus.reporting.terminal import progress_line
+
+        self.out.print(progress_line(entry))
+
+
+def finish(report: Report, *, as_json: bool, report_dir: Path | None) -> int:
+    """Print the report, write its files, and return the exit code."""
+    if report_dir is not None:
+        write_files(report, report_dir)
+    if as_json:
+        sys.stdout.write(report.model_dump_json(by_alias=True, indent=1) + "\n")
+        sys.stdout.flush()
+    else:
+        from stratus.reporting.terminal import show
+
+        out = console()
+        show(report, out)
+        if report_dir is not None:
+            out.print(f"report: {report_dir / 'report.html'}", style="dim")
+    return report.exit_code
+
+
+def write_files(report: Report, folder: Path) -> None:
+    """Write report.json, report.md and report.html.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    from stratus.reporting.html import html
+    from stratus.reporting.markdown import markdown
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(report.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        (folder / "report.md").write_text(markdown(report), encoding="utf-8")
+        (folder / "report.html").write_text(html(report), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"the report cannot be written to {folder} ({error.strerror}): give another --report-dir"
+        ) from error

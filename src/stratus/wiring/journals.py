@@ -1,0 +1,78 @@
+"""The journal by itself: reading it needs no cluster, undoing needs no model."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stratus.errors import UsageError
+from stratus.kit.clock import SystemClock
+from stratus.settings import Settings
+from stratus.wiring.incidents import Incidents
+from stratus.wiring.sources import Source, open_embedded, open_kubernetes
+
+if TYPE_CHECKING:
+    from stratus.transaction.engine import TransactionEngine
+    from stratus.transaction.sqlite import SqliteJournal
+
+
+@contextmanager
+def read_journal(settings: Settings) -> Iterator[SqliteJournal]:
+    """Open the journal of a state directory.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from stratus.transaction.sqlite import SqliteJournal
+
+    path = settings.state_dir / "journal.sqlite"
+    if not path.is_file():
+        raise UsageError(f"no journal at {path}: nothing has been executed from this state directory (see --state-dir)")
+    journal = SqliteJournal(path)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+@contextmanager
+def open_engine(settings: Settings, transaction: str = "") -> Iterator[TransactionEngine]:
+    """Open the engine on the cluster that a transaction was made on (an embedded one is rebuilt from its log)."""
+    from stratus.transaction.engine import TransactionEngine
+    from stratus.transaction.sampling import HealthProbe
+
+    with ExitStack() as stack:
+        journal = stack.enter_context(read_journal(settings))
+        source = stack.enter_context(_source(settings, journal.get(transaction).incident if transaction else ""))
+        clock = source.clock or SystemClock()
+        reader = source.cluster.reader
+        yield TransactionEngine(
+            reader=reader,
+            writer=source.cluster.writer,
+            journal=journal,
+            clock=clock,
+            probe=HealthProbe(reader, source.telemetry(settings), clock, settings),
+            settings=settings,
+            identity=settings.identity or f"{socket.gethostname()}-{os.getpid()}",
+        )
+
+
+@contextmanager
+def _source(settings: Settings, incident: str) -> Iterator[Source]:
+    entry = next((e for e in Incidents(settings.state_dir).all() if e.id == incident), None)
+    if entry is not None and entry.embedded is not None:
+        e = entry.embedded
+        with open_embedded(e.app, seed=e.seed, fault=e.fault, state_file=Path(e.state_file)) as source:
+            yield source
+    else:
+        known = settings
+        if entry is not None and settings.kubeconfig is None:
+            known = settings.model_copy(
+                update={"kubeconfig": entry.settings.kubeconfig, "context": entry.settings.context}
+            )
+        with open_kubernetes(known) as source:
+            yield source
