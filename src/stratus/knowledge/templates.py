@@ -18,6 +18,8 @@ PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 OBJECT_FACTS = ("namespace", "kind", "name")
 """Always known: they come from the object the hypothesis blames."""
 
+_CODE = re.compile(r"[\"'();]")
+_HARMLESS = re.compile(r"[\w.@:/+=-]*")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -89,6 +91,11 @@ def _require(template: str, known: Mapping[str, Any]) -> None:
 def _argument(token: str, known: Mapping[str, Any]) -> str:
     if token.lstrip().startswith(("{\"", "[{", "[\"", "{}")):
         return _json_argument(token, known)
+    if _CODE.search(token):
+        # Code in another language, such as a database shell's: a quote in a value would end the string around it.
+        for name in placeholders(token):
+            if not _HARMLESS.fullmatch(_plain(known[name])):
+                raise KnowledgeError(f"the value of {name}, {known[name]!r}, may not be put into code (`{token}`)")
     filled = PLACEHOLDER.sub(lambda match: _plain(known[match[1]]), token)
     if _FORBIDDEN.search(filled):
         raise KnowledgeError(f"a value for `{token}` has a line break or a control character: not used in a command")
