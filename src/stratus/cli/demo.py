@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stratus.cli.config import load_settings
 from stratus.cli.options import Config, Json, Reasoner, ReportDir
 from stratus.cli.output import Progress, console, finish
+from stratus.wiring.config import load_settings
 
 APP = "hotel-reservation"
 FAULT = "misleading-rollout"

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from stratus.cli.config import load_settings
 from stratus.cli.options import Config, Context, Kubeconfig, StateDir
 from stratus.cli.output import console
 from stratus.errors import StratusError
 from stratus.settings import Settings
+from stratus.wiring.config import load_settings
 
 PARTS = ("stratus-sre", "langgraph", "langchain-core", "langchain-openai", "kubernetes", "chromadb", "pydantic")
 NEEDED = (("get", "pods"), ("list", "deployments.apps"), ("list", "services"), ("list", "events"), ("get", "pods/log"))

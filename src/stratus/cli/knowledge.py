@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from stratus.cli.config import load_settings
 from stratus.cli.options import Config, Json, StateDir
 from stratus.cli.output import console
+from stratus.wiring.config import load_settings
 
 app = typer.Typer(help="Runbooks and past tickets.", no_args_is_help=True)
 

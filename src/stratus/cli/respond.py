@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from stratus.cli.config import load_settings
 from stratus.cli.options import Config, Context, Json, Kubeconfig, Reasoner, ReportDir, StateDir
 from stratus.cli.output import Progress, console, finish
 from stratus.errors import AlertError, UsageError
+from stratus.wiring.config import load_settings
 
 
 def respond(
@@ -47,7 +47,8 @@ def respond(
         raise UsageError("give either --kubeconfig or --embedded, not both")
     settings = load_settings(
         {
-            "kubeconfig": kubeconfig, "context": context, "seed": seed, "namespaces": tuple(namespace) if namespace else None,
+            "kubeconfig": kubeconfig, "context": context, "seed": seed,
+            "namespaces": tuple(namespace) if namespace else None,
             "prometheus": prometheus, "alertmanager": alertmanager, "jaeger": jaeger, "loki": loki,
             "reasoner": reasoner, "mode": mode, "state_dir": state_dir,
         },

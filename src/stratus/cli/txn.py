@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from stratus.cli.config import load_settings
 from stratus.cli.options import Config, Context, Json, Kubeconfig, StateDir
 from stratus.cli.output import console
 from stratus.kit.clock import iso
+from stratus.wiring.config import load_settings
 
 if TYPE_CHECKING:
     from stratus.model.transactions import Transaction

@@ -66,7 +66,7 @@ def _source(settings: Settings, incident: str) -> Iterator[Source]:
     entry = next((e for e in Incidents(settings.state_dir).all() if e.id == incident), None)
     if entry is not None and entry.embedded is not None:
         e = entry.embedded
-        with open_embedded(e.app, seed=e.seed, fault=e.fault, state_file=Path(e.state_file)) as source:
+        with open_embedded(e.app, seed=e.seed, state_file=Path(e.state_file)) as source:
             yield source
     else:
         known = settings

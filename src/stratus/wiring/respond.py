@@ -14,7 +14,7 @@ from stratus.model.diagnosis import Diagnosis
 from stratus.model.reports import Report, TimelineEntry
 from stratus.settings import Settings
 from stratus.wiring.incidents import EmbeddedSource, IncidentEntry, Incidents
-from stratus.wiring.sources import Source, open_embedded, open_kubernetes, source_of
+from stratus.wiring.sources import Source, open_embedded, open_kubernetes, show_fault, source_of
 
 if TYPE_CHECKING:
     from stratus.flow.rooms import Rooms
@@ -136,15 +136,16 @@ def _source(entry: IncidentEntry) -> Iterator[Source]:
             yield source
     else:
         e = entry.embedded
-        with open_embedded(e.app, seed=e.seed, fault=e.fault, state_file=Path(e.state_file)) as source:
+        with open_embedded(e.app, seed=e.seed, state_file=Path(e.state_file)) as source:
             yield source
 
 
 class Run:
     """One incident's graph with its rooms, able to start, to go on, and to be interrupted."""
 
-    def __init__(self, entry: IncidentEntry, rooms: Rooms, graph: Any, register: Incidents) -> None:
+    def __init__(self, entry: IncidentEntry, source: Source, rooms: Rooms, graph: Any, register: Incidents) -> None:
         self.entry = entry
+        self.source = source
         self.rooms = rooms
         self.graph = graph
         self.register = register
@@ -179,7 +180,8 @@ class Run:
                 "namespaces": list(self.entry.settings.namespaces),
                 "hint": hint,
             }
-            self.register.save(self.entry)
+            if self.entry.embedded is not None and self.entry.embedded.fault:
+                show_fault(self.source, self.entry.embedded.fault)
             self._recover()
         seen = len(state.values.get("timeline", ())) if started else 0
         try:
@@ -251,7 +253,7 @@ def open_run(
         wire(entry.settings, source, telemetry=telemetry, model=model) as rooms,
         checkpoints(entry.settings.state_dir / "checkpoints.sqlite") as saver,
     ):
-        yield Run(entry, rooms, incident_graph(lambda _state: rooms, checkpointer=saver), register)
+        yield Run(entry, source, rooms, incident_graph(lambda _state: rooms, checkpointer=saver), register)
 
 
 def resume(

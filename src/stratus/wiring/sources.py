@@ -69,22 +69,36 @@ def embedded_source(cluster: EmbeddedCluster) -> Source:
 
 
 @contextmanager
-def open_embedded(app: str, *, seed: int = 0, fault: str = "", state_file: Path | None = None) -> Iterator[Source]:
-    """Start (or rebuild from its state file) an embedded cluster, inject a fault, and wait until it shows.
+def open_embedded(app: str, *, seed: int = 0, state_file: Path | None = None) -> Iterator[Source]:
+    """Start an embedded cluster, or rebuild it from its state file.
 
     Raises:
-        UsageError: no such application or fault.
+        UsageError: no such application.
     """
     from stratus.sim.cluster import EmbeddedCluster
 
+    if state_file is not None:
+        state_file.parent.mkdir(parents=True, exist_ok=True)
     cluster = EmbeddedCluster(app=app, seed=seed, state_file=state_file)
     try:
-        if fault and not cluster.injected():
-            cluster.inject(fault)
-            wait_for_symptoms(cluster)
         yield embedded_source(cluster)
     finally:
         cluster.close()
+
+
+def show_fault(source: Source, fault: str) -> None:
+    """Inject a fault into the embedded cluster (unless it is there already) and wait until its symptoms show.
+
+    Called before an incident's first step only, so that an incident that goes on is not given more time or faults.
+
+    Raises:
+        UsageError: no such fault, or the cluster is not an embedded one.
+    """
+    if source.embedded is None:
+        raise UsageError("a fault can only be injected into an embedded cluster: give --embedded APP as well")
+    if fault not in source.embedded.injected():
+        source.embedded.inject(fault)
+    wait_for_symptoms(source.embedded)
 
 
 def wait_for_symptoms(cluster: EmbeddedCluster, *, limit: float = 900.0, step: float = 15.0) -> None:
@@ -131,6 +145,6 @@ def source_of(thing: Any) -> Source:
     if hasattr(client, "rest_client"):
         return Source(KubeCluster(client))
     raise UsageError(
-        f"cannot use a {type(thing).__name__} as a cluster: give a kubernetes ApiClient (or an API object made with one), "
-        "a stratus KubeCluster or an EmbeddedCluster"
+        f"cannot use a {type(thing).__name__} as a cluster: give a kubernetes ApiClient "
+        "(or an API object made with one), a stratus KubeCluster or an EmbeddedCluster"
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import uuid
 
 from stratus.errors import KnowledgeError
 from stratus.flow.nodes.story import told
@@ -24,15 +24,14 @@ class ReportNodes:
 
     def intake(self, state: State) -> State:
         """Give the incident its name and its defaults."""
-        rooms = self.rooms_for(state)
-        now = rooms.clock.now()
-        name = state.get("incident") or "inc-" + hashlib.sha256(f"{now}{state.get('alerts')}".encode()).hexdigest()[:8]
+        name = state.get("incident") or f"inc-{uuid.uuid4().hex[:8]}"
+        rooms = self.rooms_for({**state, "incident": name})
         return {
             "incident": name,
             "state": IncidentState.DETECTING,
             "mode": state.get("mode") or rooms.settings.mode,
             "namespaces": list(state.get("namespaces") or rooms.settings.namespaces),
-            "started_at": now,
+            "started_at": rooms.clock.now(),
             "round": 0,
             "attempts": (),
             "ledger": (),
