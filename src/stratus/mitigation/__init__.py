@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Mitigation: steps in words become kubectl commands, typed writes, and a linted plan; nothing here can write."""
