@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
+from langgraph.types import interrupt
+
+from stratus.cluster.base import ClusterReader
+from stratus.flow.nodes.detection import namespaces_of
+from stratus.flow.nodes.story import case_of, spent, told
 from stratus.flow.rooms import RoomsFor
+from stratus.flow.state import State
+from stratus.mitigation.linting import lint
+from stratus.mitigation.nl2kubectl import write_commands
+from stratus.model.actions import ActionPlan, MitigationPlan
+from stratus.model.reports import IncidentState
+
+log = logging.getLogger(__name__)
+
+ENDINGS = {
+    "suggest": "mode suggest: the plan is proposed, nothing is changed",
+    "dry-run": "mode dry-run: the plan was rehearsed on the server, nothing is changed",
+}
 
 
 class MitigationNodes:
@@ -10,3 +30,138 @@ class MitigationNodes:
 
     def __init__(self, rooms_for: RoomsFor) -> None:
         self.rooms_for = rooms_for
+
+    def nl2kubectl(self, state: State) -> State:
+        """Write the commands that are missing, and rewrite those that lint refused."""
+        rooms = self.rooms_for(state)
+        watch = rooms.stopwatch()
+        plan, refusals = state["plan"], state.get("refusals", ())
+        assert plan is not None, "the edge to Mitigation needs a plan"
+        written = write_commands(plan, case_of(state, rooms), rooms.brain, refusals)
+        first = not refusals
+        left = rooms.settings.limits.repair_rounds if first else state.get("repairs", 0) - 1
+        if not first and written == plan:
+            left = 0  # nothing was rewritten: another round would say the same
+        return {
+            "state": IncidentState.MITIGATING,
+            "plan": written,
+            "repairs": max(0, left),
+            "timeline": told(
+                state, rooms, "NL2Kubectl", *(s.command or f"no command for: {s.text}" for s in written.steps)
+            ),
+            "spent": spent(state, "mitigate", watch()),
+        }
+
+    def linting(self, state: State) -> State:
+        """Compile, check against policy and the reversibility registry, dry-run on the server, and show the diff."""
+        rooms = self.rooms_for(state)
+        watch = rooms.stopwatch()
+        plan, case = state["plan"], case_of(state, rooms)
+        assert plan is not None, "the edge to Mitigation needs a plan"
+        result = lint(
+            plan,
+            case,
+            reader=rooms.reader,
+            rehearser=rooms.rehearser,
+            settings=rooms.settings,
+            allowed_namespaces=allowed_namespaces(state, plan),
+        )
+        known = state.get("refusals", ())
+        refusals = (*known, *(r for r in result.refusals if r not in known)) if result.refusals else ()
+        lines = [line for write in result.writes for line in write.diff][:8]
+        lines += [write.note for write in result.writes if write.note]
+        lines += [f"refused: {r.message}" for r in result.refusals]
+        news: State = {
+            "mitigation": result,
+            "commands": result.commands,
+            "refusals": refusals,
+            "timeline": told(state, rooms, "Linting", *lines, severity="warning" if result.refusals else "info"),
+        }
+        mode = state.get("mode", "suggest")
+        if result.executable and mode in ENDINGS:
+            news["ending"] = ENDINGS[mode]
+            news["state"] = IncidentState.UNRESOLVED
+        elif result.refusals and all(r.code == "forbidden" for r in result.refusals):
+            news["repairs"] = 0
+            news["ending"] = "the identity may not make the change: " + result.refusals[0].message
+            news["state"] = IncidentState.NEEDS_HUMAN
+        news["spent"] = spent(state, "mitigate", watch())
+        return news
+
+    def approval(self, state: State) -> State:
+        """Wait for a person; a node of its own, since it runs again from its top when the answer comes."""
+        rooms = self.rooms_for(state)
+        mitigation = state["mitigation"]
+        assert mitigation is not None, "the edge to Approval needs a linted plan"
+        answer = interrupt(proposal(state, mitigation))
+        approved = answer == "approved"
+        news: State = {
+            "approval": "approved" if approved else "rejected",
+            "timeline": told(state, rooms, "Approval", "approved" if approved else "rejected by a person"),
+        }
+        if not approved:
+            news["ending"] = "a person rejected the plan; nothing was changed"
+            news["state"] = IncidentState.NEEDS_HUMAN
+        elif (changed := changed_since(rooms.reader, mitigation)) is not None:
+            # An approval is for what was shown: on a changed object it is void, and diagnosis looks again.
+            news["approval"] = "rejected"
+            news["mitigation"] = None
+            news["timeline"] = told(
+                state, rooms, "Approval", f"{changed} has changed since; thinking again", severity="warning"
+            )
+        return news
+
+    def execution(self, state: State) -> State:
+        """Run the plan as one transaction; run again after a crash, it goes on instead of doing things twice."""
+        rooms = self.rooms_for(state)
+        watch = rooms.stopwatch()
+        mitigation = state["mitigation"]
+        assert mitigation is not None, "the edge to Execution needs a linted plan"
+        name = f"{state['incident']}-{len(state.get('attempts', ())) + 1}"
+        scope = mitigation.writes[0].write.target.namespace or "cluster"
+        done = rooms.engine.begin(state["incident"], name, mitigation.writes, scope)
+        lines = [f"transaction {done.id}: {done.state}"] + [f"failed: {w.error}" for w in done.writes if w.error]
+        return {
+            "transaction": name,
+            "timeline": told(state, rooms, "Execution", *lines),
+            "spent": spent(state, "mitigate", watch()),
+        }
+
+
+def allowed_namespaces(state: State, plan: ActionPlan) -> tuple[str, ...]:
+    """Return where this incident may write: the namespaces asked for or alerted on, else the affected ones."""
+    asked = namespaces_of(state)
+    if asked:
+        return asked
+    return tuple(dict.fromkeys(step.target.namespace for step in plan.steps if step.target and step.target.namespace))
+
+
+def proposal(state: State, mitigation: MitigationPlan) -> dict[str, Any]:
+    """Return what a person is asked to approve; the shape other LangGraph tools know is in `action_requests`."""
+    return {
+        "incident": state["incident"],
+        "summary": mitigation.plan.summary,
+        "commands": [c.command for c in mitigation.commands],
+        "diff": [line for w in mitigation.writes for line in w.diff],
+        "notes": [w.note for w in mitigation.writes if w.note],
+        "action_requests": [
+            {"id": str(i), "name": w.write.method, "args": {"path": w.write.path, "body": w.write.body}}
+            for i, w in enumerate(mitigation.writes)
+        ],
+    }
+
+
+def changed_since(reader: ClusterReader, mitigation: MitigationPlan) -> str | None:
+    """Return the first object whose specification is not what was shown for approval, or None."""
+    for planned in mitigation.writes:
+        before, now = planned.pre_image, reader.get(planned.write.target)
+        if (before is None) != (now is None) or (before and now and own(before) != own(now)):
+            return str(planned.write.target)
+    return None
+
+
+def own(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person or a controller decides on an object: all but its status and bookkeeping."""
+    meta = obj.get("metadata", {})
+    rest = {k: v for k, v in obj.items() if k not in ("metadata", "status")}
+    return {**rest, "uid": meta.get("uid"), "labels": meta.get("labels"), "annotations": meta.get("annotations")}
