@@ -129,17 +129,17 @@ def _leaves(values: list[Any], name: str, path: Path, shape: Shape, found: list[
     else:
         tables, keyed = None, False
     if tables is None:
-        for table, value in zip(found, values, strict=True):
+        for flat, value in zip(found, values, strict=True):
             if value is not MISSING:
-                table[path] = value
+                flat[path] = value
         return
     for key in dict.fromkeys(key for table in tables for key in table):
         inner = "" if keyed else key
         _leaves([table.get(key, MISSING) for table in tables], inner, (*path, key), shape, found)
     if keyed and name not in shape.sets:
         common = set.intersection(*(set(table) for table in tables))
-        for out, table in zip(found, tables, strict=True):
-            out[(*path, "[order]")] = [key for key in table if key in common]
+        for flat, table in zip(found, tables, strict=True):
+            flat[(*path, "[order]")] = [key for key in table if key in common]
 
 
 def _short(value: Any, limit: int = 80) -> str:
