@@ -23,7 +23,7 @@ from stratus.kit.kube import (
 )
 from stratus.kit.text import line as shown
 from stratus.model.base import Json
-from stratus.model.evidence import CallEdge, LogLine, Observation, ServiceSeries
+from stratus.model.evidence import CallEdge, LogLine, Observation, ServiceSeries, Usage
 from stratus.telemetry.base import Telemetry
 
 NAMESPACED = (
@@ -74,7 +74,7 @@ def collect(
     start = now - window - baseline
     metrics, traces = telemetry.metrics, telemetry.traces
     series: tuple[ServiceSeries, ...] = ()
-    usage = ()
+    usage: tuple[Usage, ...] = ()
     if metrics is None:
         missing["metrics"] = "no metrics source is configured"
     else:
@@ -253,7 +253,7 @@ def _micro(stamp: str) -> str:
 
 def _troubled(pod: Json, now: float) -> bool:
     if pod_finished(pod):
-        return pod["status"].get("phase") == "Failed"
+        return bool(pod["status"].get("phase") == "Failed")
     if not pod_ready(pod):
         return True
     return any(c.restarts and now - moment(c.ended.get("finishedAt")) < 3600 for c in containers_of(pod))

@@ -303,7 +303,7 @@ def target_of(service_port: Json) -> int | str:
         return int(service_port.get("port") or 0)
     if isinstance(target, str) and target.isdigit():
         return int(target)
-    return target  # type: ignore[return-value]
+    return str(target)
 
 
 def ready_addresses(slices: Iterable[Json]) -> int:
@@ -340,3 +340,73 @@ def ready_replicas(workload: Json) -> int:
     """Return how many pods of a workload are ready, as its status says."""
     field = "numberReady" if workload.get("kind") == "DaemonSet" else "readyReplicas"
     return int(dig(workload, "status", field, default=0))
+
+
+def port_fits(pod_spec: Json, target: int | str) -> bool | None:
+    """Whether a Service's target port leads to something in such a pod; None when the pod does not say.
+
+    A name must be declared. A number fits when it is declared or probed; a pod whose containers declare nothing
+    may listen anywhere, and so may a container beside one that does (a sidecar without ports).
+    """
+    if isinstance(target, str):
+        return target in port_names(pod_spec)
+    declared = set(port_numbers(pod_spec))
+    if target in declared or target in probe_ports(pod_spec):
+        return True
+    if not declared:
+        return None
+    return False
+
+
+_ADDRESS = re.compile(
+    r"(?:^|[\s,;@=]|//)(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
+    r"(?P<rest>(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*):(?P<port>\d{1,5})(?=$|[/\s,;?])"
+)
+_NO_HOST = re.compile(r"^\d+$")
+
+
+def addresses(value: str, namespace: str) -> list[tuple[str, str, int]]:
+    """Find `host:port` addresses in a setting that can only mean a Service, as (namespace, service, port).
+
+    Understood are `web:80`, `http://web:80/x`, `web.shop:80`, `web.shop.svc.cluster.local:80`; IP addresses,
+    localhost and names of the outside world are left out.
+    """
+    found = []
+    for match in _ADDRESS.finditer(value):
+        host, rest, port = match["host"], match["rest"].strip(".").split("."), int(match["port"])
+        if host == "localhost" or _NO_HOST.match(host) or not re.search("[a-z]", host):
+            continue
+        if rest == [""]:
+            found.append((namespace, host, port))
+        elif len(rest) >= 2 and rest[1] == "svc":
+            found.append((rest[0], host, port))
+    return found
+
+
+def dangling(pod_spec: Json, namespace: str, services: Iterable[Json]) -> list[tuple[str, str, str, str, int, str]]:
+    """Find addresses in the environment that no Service answers to.
+
+    Args:
+        services: all Services of the namespaces at hand; an address into a namespace without any is left alone.
+
+    Returns:
+        (container, variable, namespace, service, port, what) with what `service` (no such Service) or `port` (the
+        Service has no such port).
+    """
+    known = {(namespace_of(s), name_of(s)): s for s in services}
+    seen = {where for where, _ in known} | {namespace}
+    found = []
+    for container in pod_spec.get("containers") or ():
+        for env in container.get("env") or ():
+            for where, host, port in addresses(str(env.get("value") or ""), namespace):
+                service = known.get((where, host))
+                if service is None:
+                    if where in seen:
+                        found.append((container["name"], env["name"], where, host, port, "service"))
+                    continue
+                spec = service.get("spec") or {}
+                if spec.get("clusterIP") == "None" or spec.get("type") == "ExternalName" or not spec.get("ports"):
+                    continue
+                if port not in {p.get("port") for p in spec["ports"]}:
+                    found.append((container["name"], env["name"], where, host, port, "port"))
+    return found

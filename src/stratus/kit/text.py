@@ -11,7 +11,10 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), "[token]"),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "[key id]"),
-    (re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-(?:proj-)?|npm_|hf_)[A-Za-z0-9_-]{16,}"), "[token]"),
+    (
+        re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-(?:proj-)?|npm_|hf_)[A-Za-z0-9_-]{16,}"),
+        "[token]",
+    ),
     (re.compile(r"\bAIza[0-9A-Za-z_-]{30,}"), "[key]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 [token]"),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s:/@]*:[^\s/@]+@"), r"\1[credentials]@"),
