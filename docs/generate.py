@@ -91,8 +91,8 @@ def cli_page() -> str:
         "| 5 | the cluster or a needed service could not be reached |",
         "| 130 | interrupted; what was under way was taken back |",
         "",
-        "Errors are one line on stderr, `stratus: what happened: what to do next`. With `--json`, stdout holds one JSON object",
-        "([schema of `Report`](report.schema.json)) and progress goes to stderr.",
+        "Errors are one line on stderr, `stratus: what happened: what to do next`. With `--json`, stdout holds one",
+        "JSON object ([schema of `Report`](report.schema.json)) and progress goes to stderr.",
         "",
     ]
     root = get_command(app)

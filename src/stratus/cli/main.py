@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from stratus.cli import cluster, demo, doctor, graph, knowledge, respond, txn
+from stratus.cli import cluster, demo, doctor, graph, knowledge, respond, serve, txn
 from stratus.errors import StratusError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("respond")(respond.respond)
 app.command("resume")(respond.resume)
 app.command("approve")(respond.approve)
 app.command("reject")(respond.reject)
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("graph")(graph.graph)
 app.command("version")(doctor.version)

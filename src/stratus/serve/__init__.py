@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Serving: Alertmanager webhooks in, incidents worked on one after the other, reports and metrics out."""

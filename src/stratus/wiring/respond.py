@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stratus.errors import StratusError, UsageError
+from stratus.model.alerts import Alert
 from stratus.model.diagnosis import Diagnosis
 from stratus.model.reports import Report, TimelineEntry
 from stratus.settings import Settings
@@ -101,7 +102,8 @@ def respond(
     if alerts is not None:
         from stratus.detection.alerts import parse_alerts
 
-        parse_alerts(alerts)  # bad input is refused before anything starts
+        # bad input is refused before anything starts; what goes into the state is plain data
+        alerts = [alert.model_dump() for alert in parse_alerts(plain(alerts))]
     register = Incidents(chosen.state_dir)
     name = incident or new_id()
     known = {e.id: e for e in register.all()}.get(name) if incident else None
@@ -113,6 +115,13 @@ def respond(
         source = source_of(cluster) if cluster is not None else stack.enter_context(_source(entry))
         run = stack.enter_context(open_run(entry, source, register, telemetry=telemetry, model=model))
         return run.go(alerts, approve=approve, on_event=on_event)
+
+
+def plain(alerts: Any) -> Any:
+    """Return alerts as plain data, whether they came as nouns of ours, as text or as a document."""
+    if isinstance(alerts, Alert):
+        return alerts.model_dump()
+    return [plain(a) for a in alerts] if isinstance(alerts, (list, tuple)) else alerts
 
 
 def new_id() -> str:
