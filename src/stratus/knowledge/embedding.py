@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -133,9 +134,9 @@ class SentenceTransformersEmbedder:
         # The files are on disk: the hub must not be asked, and must not complain that it cannot be reached.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from sentence_transformers import SentenceTransformer
-        from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()
+        # Part of sentence-transformers; without this it draws a progress bar on stderr.
+        importlib.import_module("transformers.utils.logging").disable_progress_bar()
         return SentenceTransformer(str(folder), device="cpu")
 
 

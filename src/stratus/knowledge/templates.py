@@ -89,7 +89,7 @@ def _require(template: str, known: Mapping[str, Any]) -> None:
 
 
 def _argument(token: str, known: Mapping[str, Any]) -> str:
-    if token.lstrip().startswith(("{\"", "[{", "[\"", "{}")):
+    if token.lstrip().startswith(('{"', "[{", '["', "{}")):
         return _json_argument(token, known)
     if _CODE.search(token):
         # Code in another language, such as a database shell's: a quote in a value would end the string around it.
