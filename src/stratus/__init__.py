@@ -3,7 +3,7 @@
     from stratus import respond
 
     report = respond(embedded="hotel-reservation", fault="service-target-port", mode="auto")
-    print(report.state, report.root_cause)
+    report.state, report.root_cause
 
 Importing this package opens no socket, reads no kubeconfig and loads no model; names load on first use.
 """
