@@ -41,8 +41,9 @@ def differences(before: Json | None, after: Json | None) -> tuple[str, ...]:
         old.pop(field, None)
         new.pop(field, None)
     if before is None:
-        new.get("metadata", {}).pop("name", None)
-        new.get("metadata", {}).pop("namespace", None)
+        meta = new.pop("metadata", {})
+        if left := {key: value for key, value in meta.items() if key not in ("name", "namespace")}:
+            new["metadata"] = left
     _walk("", old, new, lines, secret)
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"... and {len(lines) - _MOST_LINES} more"]

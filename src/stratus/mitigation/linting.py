@@ -15,7 +15,7 @@ from stratus.mitigation.diffing import differences
 from stratus.mitigation.ownership import installer_note
 from stratus.mitigation.policy import Policy, check_change, check_target, effective_namespaces, unavailable_pods
 from stratus.mitigation.rehearsal import NotRehearsable, OverlayReader, rehearse
-from stratus.mitigation.reversibility import ReversibilityRule, classify
+from stratus.mitigation.reversibility import ReversibilityRule, classify, reversibility_rules
 from stratus.mitigation.splitting import split_commands
 from stratus.model.actions import (
     ActionPlan,
@@ -163,7 +163,10 @@ def _lint_write(
 ) -> list[Refusal]:
     # Before anything is read: an object out of scope is not even looked at.
     if refusals := check_target(write, None, policy, line):
-        return refusals
+        rule = classify(verb, write, None)
+        # A kind that policy leaves out may have a better reason than that.
+        known = refusals[0].code == "kind" and rule in reversibility_rules() and not rule.allowed
+        return [_irreversible(line, write, rule)] if known else refusals
     try:
         before = draft.reader.get(write.target)
     except ClusterError as error:
@@ -172,11 +175,11 @@ def _lint_write(
     if before is None and (not creates or write.subresource):
         missing = NotFound(f"{write.target} does not exist", status=404, reason="NotFound")
         return [_refused_by_server(line, missing, write.target, draft.reader)]
-    if refusals := check_target(write, before, policy, line):
-        return refusals
     rule = classify(verb, write, before)
     if not rule.allowed:
         return [_irreversible(line, write, rule)]
+    if refusals := check_target(write, before, policy, line):
+        return refusals
     if rule.reversibility == "rewritable":
         write = _rewritten(write, rule)
     try:

@@ -24,7 +24,7 @@ def split_commands(answer: str) -> tuple[tuple[str, ...], tuple[Refusal, ...]]:
     refusals: list[Refusal] = []
     for piece in _pieces(text.replace("\\\n", " ")):
         line = _PROMPT.sub("", piece).strip().strip("`").strip()
-        if not line or line.startswith("#"):
+        if not line:
             continue
         if line == "kubectl" or line.startswith("kubectl "):
             commands.append(line)
@@ -55,6 +55,10 @@ def _pieces(text: str) -> list[str]:
                 quote = ""
         elif char in "'\"":
             quote = char
+        elif char == "#" and not current.strip():
+            # A line that is only a comment; its apostrophes must not swallow the lines after it.
+            index = text.find("\n", index) if "\n" in text[index:] else len(text)
+            continue
         elif char in "\n;" or text.startswith("&&", index):
             pieces.append(current)
             current = ""
