@@ -116,7 +116,7 @@ _PREFIX = re.compile(r"\[m\]|\[\]|\{\}")
 
 def _field(row: list[Any]) -> Field:
     name, number, kind, flags, *rest = row
-    strategy, key, list_type, keys = [*rest, *[""] * (4 - len(rest))]
+    strategy, key, list_type, keys = rest + [""] * (4 - len(rest))
     containers = tuple(_PREFIX.findall(kind))
     return Field(
         name,

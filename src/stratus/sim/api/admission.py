@@ -1,0 +1,362 @@
+"""Admission: what the server adds to pods and refuses on grounds beyond the object itself."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from typing import Any
+
+from stratus.sim.api.status import ApiError, forbidden
+from stratus.sim.schema.quantity import form_of, parse, render
+from stratus.sim.store import Store
+
+Obj = dict[str, Any]
+_SAFE = "bcdfghjklmnpqrstvwxz2456789"
+_TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
+_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
+
+
+def suffix(rng: random.Random) -> str:
+    """Draw the five letters after a generated name."""
+    return "".join(rng.choice(_SAFE) for _ in range(5))
+
+
+def admit_pod(store: Store, rng: random.Random, pod: Obj) -> None:
+    """Complete a new (fresh, owned) pod in place: account, token volume, priority, tolerations, limits.
+
+    Raises:
+        ApiError: 403 when something it needs is missing or a limit is broken.
+    """
+    namespace, spec = pod["metadata"]["namespace"], pod["spec"]
+    name = pod["metadata"].get("name") or ""
+    _priority(store, name, spec)
+    _limits(store, namespace, pod)
+    _account(store, rng, namespace, name, pod)
+    _tolerations(spec)
+
+
+def _account(store: Store, rng: random.Random, namespace: str, name: str, pod: Obj) -> None:
+    spec = pod["spec"]
+    if (pod["metadata"].get("annotations") or {}).get("kubernetes.io/config.mirror"):
+        return
+    wanted = spec.get("serviceAccountName") or "default"
+    spec["serviceAccountName"] = spec["serviceAccount"] = wanted
+    account = store.get("serviceaccounts", namespace, wanted)
+    if account is None:
+        why = f'error looking up service account {namespace}/{wanted}: serviceaccount "{wanted}" not found'
+        raise forbidden("pods", "", name, why)
+    mount = spec.get("automountServiceAccountToken")
+    if mount is None:
+        mount = account.get("automountServiceAccountToken", True)
+    if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = list(account["imagePullSecrets"])
+    if not mount:
+        return
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    bare = [c for c in containers if all(m.get("mountPath") != _TOKENS for m in c.get("volumeMounts") or ())]
+    if not bare:
+        return
+    volume = next((v["name"] for v in spec.get("volumes") or () if v["name"].startswith("kube-api-access-")), "")
+    if not volume:
+        volume = f"kube-api-access-{suffix(rng)}"
+        field = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
+        sources = [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": field}]}},
+        ]
+        projected = {"name": volume, "projected": {"sources": sources, "defaultMode": 420}}
+        spec["volumes"] = [*(spec.get("volumes") or ()), projected]
+    for container in bare:
+        entry = {"name": volume, "readOnly": True, "mountPath": _TOKENS}
+        container["volumeMounts"] = [*(container.get("volumeMounts") or ()), entry]
+
+
+def _priority(store: Store, name: str, spec: Obj) -> None:
+    wanted = spec.get("priorityClassName")
+    classes = store.list("priorityclasses.scheduling.k8s.io")
+    policy = "PreemptLowerPriority"
+    if not wanted:
+        default = next((c for c in classes if c.get("globalDefault")), None)
+        value = 0
+        if default is not None:
+            spec["priorityClassName"] = default["metadata"]["name"]
+            value, policy = default["value"], default.get("preemptionPolicy", policy)
+    else:
+        found = store.get("priorityclasses.scheduling.k8s.io", "", wanted)
+        if found is not None:
+            value, policy = found["value"], found.get("preemptionPolicy", policy)
+        elif wanted in _PRIORITIES:
+            value = _PRIORITIES[wanted]
+        else:
+            raise forbidden("pods", "", name, f"no PriorityClass with name {wanted} was found")
+    spec["priority"] = value
+    spec.setdefault("preemptionPolicy", policy)
+
+
+def _tolerations(spec: Obj) -> None:
+    tolerations = list(spec.get("tolerations") or ())
+    for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+        covered = any(
+            t.get("key") in (key, None, "")
+            and t.get("effect") in ("NoExecute", None, "")
+            and (t.get("operator") == "Exists" or t.get("key") == key)
+            for t in tolerations
+        )
+        if not covered:
+            tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+    spec["tolerations"] = tolerations
+
+
+def _limits(store: Store, namespace: str, pod: Obj) -> None:
+    ranges = store.list("limitranges", namespace)
+    if not ranges:
+        return
+    spec = pod["spec"]
+    changed: list[str] = []
+    for limit in ranges:
+        for item in limit["spec"].get("limits") or ():
+            if item.get("type") != "Container":
+                continue
+            for word, group in (("init container", "initContainers"), ("container", "containers")):
+                for container in spec.get(group) or ():
+                    set_now: dict[str, list[str]] = {}
+                    resources = container["resources"] = {**(container.get("resources") or {})}
+                    for field, source in (("limits", "default"), ("requests", "defaultRequest")):
+                        for name, value in sorted((item.get(source) or {}).items()):
+                            have = resources[field] = {**(resources.get(field) or {})}
+                            if name not in have:
+                                have[name] = value
+                                set_now.setdefault(field, []).append(name)
+                    for field in ("requests", "limits"):
+                        if names := set_now.get(field):
+                            changed.append(f"{', '.join(names)} {field[:-1]} for {word} {container['name']}")
+    if changed:
+        # The server says in the order container by container, requests before limits.
+        annotations = pod["metadata"]["annotations"] = dict(pod["metadata"].get("annotations") or {})
+        annotations["kubernetes.io/limit-ranger"] = "LimitRanger plugin set: " + "; ".join(changed)
+    for limit in ranges:
+        check_limits(limit, "pods", pod)
+
+
+def check_limits(limit: Obj, resource: str, obj: Obj) -> None:
+    """Hold a pod or claim against one LimitRange.
+
+    Raises:
+        ApiError: 403 with every limit that is broken.
+    """
+    problems: list[str] = []
+    name = obj["metadata"].get("name", "")
+    for item in limit["spec"].get("limits") or ():
+        kind = item.get("type")
+        if resource == "pods" and kind == "Container":
+            for container in (*(obj["spec"].get("initContainers") or ()), *(obj["spec"].get("containers") or ())):
+                _check(item, kind, container.get("resources") or {}, problems)
+        elif resource == "pods" and kind == "Pod":
+            _check(item, kind, pod_resources(obj["spec"]), problems)
+        elif resource == "persistentvolumeclaims" and kind == "PersistentVolumeClaim":
+            resources = obj["spec"].get("resources") or {}
+            _check(item, kind, {"requests": resources.get("requests") or {}, "limits": {}}, problems)
+    if problems:
+        raise forbidden(resource, "", name, problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
+
+
+def _check(item: Obj, kind: str, resources: Obj, problems: list[str]) -> None:
+    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    for name, low in sorted((item.get("min") or {}).items()):
+        request, limit = requests.get(name), limits.get(name)
+        text = f"minimum {name} usage per {kind} is {low}"
+        if request is None:
+            problems.append(f"{text}.  No request is specified")
+        elif parse(request) < parse(low):
+            problems.append(f"{text}, but request is {request}")
+        if limit is not None and parse(limit) < parse(low):
+            problems.append(f"{text}, but limit is {limit}")
+    for name, high in sorted((item.get("max") or {}).items()):
+        request, limit = requests.get(name), limits.get(name)
+        text = f"maximum {name} usage per {kind} is {high}"
+        if kind == "PersistentVolumeClaim":
+            limit = None
+        elif limit is None:
+            problems.append(f"{text}.  No limit is specified")
+        elif parse(limit) > parse(high):
+            problems.append(f"{text}, but limit is {limit}")
+            continue
+        if request is not None and parse(request) > parse(high):
+            problems.append(f"{text}, but request is {request}")
+    for name, ratio in sorted((item.get("maxLimitRequestRatio") or {}).items()):
+        request, limit = requests.get(name), limits.get(name)
+        if request is not None and limit is not None and parse(request):
+            found = parse(limit) / parse(request)
+            if found > parse(ratio):
+                text = f"{name} max limit to request ratio per {kind} is {ratio}"
+                problems.append(f"{text}, but provided ratio is {float(found):f}")
+
+
+def pod_resources(spec: Obj) -> dict[str, dict[str, str]]:
+    """Return what a whole pod requests and is limited to: the sum of its containers, or the largest init container."""
+    out: dict[str, dict[str, str]] = {}
+    for field in ("requests", "limits"):
+        total: dict[str, Fraction] = {}
+        forms: dict[str, str] = {}
+        for container in spec.get("containers") or ():
+            for name, value in ((container.get("resources") or {}).get(field) or {}).items():
+                total[name] = total.get(name, Fraction(0)) + parse(value)
+                forms.setdefault(name, form_of(value))
+        for container in spec.get("initContainers") or ():
+            sidecar = container.get("restartPolicy") == "Always"
+            for name, value in ((container.get("resources") or {}).get(field) or {}).items():
+                here = parse(value)
+                total[name] = total.get(name, Fraction(0)) + here if sidecar else max(total.get(name, here), here)
+                forms.setdefault(name, form_of(value))
+        out[field] = {name: render(value, forms[name]) for name, value in total.items()}
+    return out
+
+
+_COUNTED = {
+    "pods": "pods",
+    "services": "services",
+    "configmaps": "configmaps",
+    "secrets": "secrets",
+    "persistentvolumeclaims": "persistentvolumeclaims",
+    "replicationcontrollers": "replicationcontrollers",
+    "resourcequotas": "resourcequotas",
+}
+
+
+def usage(resource: str, obj: Obj) -> dict[str, Fraction]:
+    """Return what an object counts for under quotas."""
+    out = {f"count/{resource}": Fraction(1)}
+    if resource in _COUNTED:
+        out[_COUNTED[resource]] = Fraction(1)
+    spec = obj.get("spec") or {}
+    if resource == "pods":
+        if obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            return {"count/pods": Fraction(1)}
+        total = pod_resources(spec)
+        for name, value in total["requests"].items():
+            out[f"requests.{name}"] = parse(value)
+            if name in ("cpu", "memory", "ephemeral-storage"):
+                out[name] = parse(value)
+        for name, value in total["limits"].items():
+            out[f"limits.{name}"] = parse(value)
+    elif resource == "services":
+        kind, ports = spec.get("type"), len(spec.get("ports") or ())
+        if kind in ("NodePort", "LoadBalancer"):
+            out["services.nodeports"] = Fraction(ports)
+        if kind == "LoadBalancer":
+            out["services.loadbalancers"] = Fraction(1)
+    elif resource == "persistentvolumeclaims":
+        storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+        if storage is not None:
+            out["requests.storage"] = parse(storage)
+            if spec.get("storageClassName"):
+                prefix = f"{spec['storageClassName']}.storageclass.storage.k8s.io"
+                out[f"{prefix}/requests.storage"] = parse(storage)
+                out[f"{prefix}/persistentvolumeclaims"] = Fraction(1)
+    return out
+
+
+def _in_scope(quota: Obj, obj: Obj) -> bool:
+    for scope in quota["spec"].get("scopes") or ():
+        deadline = obj["spec"].get("activeDeadlineSeconds") is not None
+        best = obj.get("status", {}).get("qosClass") == "BestEffort"
+        good = {"Terminating": deadline, "NotTerminating": not deadline, "BestEffort": best, "NotBestEffort": not best}
+        if not good.get(scope, True):
+            return False
+    for e in (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or ():
+        if e.get("scopeName") == "PriorityClass":
+            have, values = obj["spec"].get("priorityClassName"), e.get("values") or ()
+            good_now = {
+                "In": have in values,
+                "NotIn": have not in values,
+                "Exists": bool(have),
+                "DoesNotExist": not have,
+            }
+            if not good_now.get(e.get("operator"), True):
+                return False
+    return True
+
+
+_MUST = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "cpu", "memory")
+
+
+def check_quota(store: Store, resource: str, group: str, obj: Obj) -> list[tuple[Obj, dict[str, str]]]:
+    """Hold a new object against the namespace's quotas; return (quota, its `used` afterwards) for those it counts in.
+
+    Raises:
+        ApiError: 403 when a quota would be exceeded, or a pod leaves open what a quota counts.
+    """
+    namespace = obj["metadata"].get("namespace", "")
+    quotas = store.list("resourcequotas", namespace) if namespace else []
+    if not quotas:
+        return []
+    qualified = f"{resource}.{group}" if group else resource
+    new, name = usage(qualified, obj), obj["metadata"].get("name", "")
+    updates = []
+    for quota in quotas:
+        hard = quota["spec"].get("hard") or {}
+        if resource == "pods" and not _in_scope(quota, obj):
+            continue
+        counted = sorted(n for n in hard if new.get(n))
+        if resource == "pods":
+            _must_specify(quota, hard, obj, name)
+        if not counted:
+            continue
+        used: dict[str, Fraction] = dict.fromkeys(counted, Fraction(0))
+        for other in store.list(qualified, namespace):
+            if resource == "pods" and not _in_scope(quota, other):
+                continue
+            for n, value in usage(qualified, other).items():
+                if n in used:
+                    used[n] += value
+        over = [n for n in counted if used[n] + new[n] > parse(hard[n])]
+        if over:
+
+            def told(values: dict[str, Fraction], names: list[str] = over, hard: Obj = hard) -> str:
+                return ",".join(f"{n}={render(values[n], _form(n, hard[n]))}" for n in names)
+
+            limited = ",".join(f"{n}={hard[n]}" for n in over)
+            sums = f"requested: {told(new)}, used: {told(used)}, limited: {limited}"
+            raise forbidden(resource, group, name, f"exceeded quota: {quota['metadata']['name']}, {sums}")
+        before = (quota.get("status") or {}).get("used") or {}
+        after = {n: render(used[n] + new[n], _form(n, hard[n])) for n in counted}
+        updates.append((quota, {**before, **after}))
+    return updates
+
+
+def _form(name: str, hard: str) -> str:
+    return "binary" if "memory" in name or "storage" in name else form_of(hard)
+
+
+def _must_specify(quota: Obj, hard: Obj, pod: Obj, name: str) -> None:
+    missing: dict[str, list[str]] = {}
+    for container in (*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())):
+        resources = container.get("resources") or {}
+        for n in sorted(hard):
+            if n not in _MUST:
+                continue
+            field, _, key = n.rpartition(".")
+            if key not in (resources.get(field or "requests") or {}):
+                missing.setdefault(n, []).append(container["name"])
+    if missing:
+        text = "; ".join(f"{n} for: {','.join(names)}" for n, names in missing.items())
+        raise forbidden("pods", "", name, f"failed quota: {quota['metadata']['name']}: must specify {text}")
+
+
+def check_namespace(store: Store, resource: str, group: str, namespace: str, name: str) -> None:
+    """Refuse a new object in a namespace that is not there or is going.
+
+    Raises:
+        ApiError: 404 or 403.
+    """
+    found = store.get("namespaces", "", namespace)
+    if found is None:
+        text = f'namespaces "{namespace}" not found'
+        raise ApiError(404, "NotFound", text, details={"name": namespace, "kind": "namespaces"})
+    if found["metadata"].get("deletionTimestamp"):
+        why = f"unable to create new content in namespace {namespace} because it is being terminated"
+        error = forbidden(resource, group, name, why)
+        cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated"}
+        error.status["details"]["causes"] = [{**cause, "field": "metadata.namespace"}]
+        raise error

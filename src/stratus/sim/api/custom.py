@@ -1,0 +1,210 @@
+"""Custom resources: pruned, defaulted and validated by the OpenAPI schema of their CRD."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+from stratus.sim.api.status import Problems, show
+
+Obj = dict[str, Any]
+_ROOT = ("apiVersion", "kind", "metadata")
+
+
+def prune_and_default(schema: Obj | None, obj: Obj) -> list[str]:
+    """Drop unknown fields of a (fresh, owned) object and fill in defaults, in place; return the dropped paths."""
+    unknown: list[str] = []
+    if schema:
+        _prune(schema, obj, "", unknown, root=True)
+        _default(schema, obj)
+    return unknown
+
+
+def _prune(schema: Obj, value: Any, path: str, unknown: list[str], *, root: bool = False) -> None:
+    if isinstance(value, list):
+        if isinstance(schema.get("items"), dict):
+            for index, item in enumerate(value):
+                _prune(schema["items"], item, f"{path}[{index}]", unknown)
+        return
+    if not isinstance(value, dict) or schema.get("x-kubernetes-embedded-resource"):
+        return
+    properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+    for key in list(value):
+        if root and key in _ROOT:
+            continue
+        here = f"{path}.{key}" if path else key
+        if key in properties:
+            _prune(properties[key], value[key], here, unknown)
+        elif isinstance(more, dict):
+            _prune(more, value[key], here, unknown)
+        elif not more and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            unknown.append(here)
+            del value[key]
+
+
+def _default(schema: Obj, value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(schema.get("items"), dict):
+                _default(schema["items"], item)
+    elif isinstance(value, dict):
+        for key, part in (schema.get("properties") or {}).items():
+            if "default" in part and (key not in value or (value[key] is None and not part.get("nullable"))):
+                value[key] = copy.deepcopy(part["default"])
+            if key in value:
+                _default(part, value[key])
+        more = schema.get("additionalProperties")
+        if isinstance(more, dict):
+            for key, item in value.items():
+                if key not in (schema.get("properties") or {}):
+                    _default(more, item)
+
+
+def validate(schema: Obj | None, obj: Obj, problems: Problems) -> None:
+    """Check an object against the schema of its version."""
+    if not schema:
+        return
+    before = len(problems.causes)
+    _check(schema, {k: v for k, v in obj.items() if k not in _ROOT}, "", problems)
+    structural = [c for c in problems.causes[before:] if _stops_rules(c)]
+    if structural:
+        text = "some validation rules were not checked because the object was invalid; correct the existing errors"
+        problems.raw("FieldValueInvalid", "<nil>", f"Invalid value: null: {text} to complete validation")
+    else:
+        _lists(schema, obj, "", problems)
+        _rules(schema, obj, "", problems)
+
+
+def _stops_rules(cause: dict[str, str]) -> bool:
+    return cause["reason"] in ("FieldValueRequired", "FieldValueNotSupported", "FieldValueTypeInvalid")
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _check(schema: Obj, value: Any, path: str, problems: Problems) -> None:
+    kind = schema.get("type")
+    if value is None and schema.get("nullable"):
+        return
+    if kind in _TYPES and not schema.get("x-kubernetes-int-or-string"):
+        whole = kind == "integer" and isinstance(value, float) and value.is_integer()
+        if not (isinstance(value, _TYPES[kind]) or whole) or (isinstance(value, bool) and kind != "boolean"):
+            got = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+            word = got.get(type(value), "null")
+            shown = json.dumps(word)
+            text = f"Invalid value: {shown}: {path} in body must be of type {kind}: {shown}"
+            problems.raw("FieldValueTypeInvalid", path, text)
+            return
+    if schema.get("enum") and value not in schema["enum"]:
+        problems.unsupported(path, value, schema["enum"])
+        return
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        _number(schema, value, path, problems)
+    elif isinstance(value, str):
+        _string(schema, value, path, problems)
+    elif isinstance(value, list):
+        for word, limit, bad in (
+            ("at most", "maxItems", len(value) > schema.get("maxItems", 1 << 60)),
+            ("at least", "minItems", len(value) < schema.get("minItems", 0)),
+        ):
+            if bad:
+                problems.invalid(path, value, f"{path} in body should have {word} {schema[limit]} items")
+        for index, item in enumerate(value):
+            if isinstance(schema.get("items"), dict):
+                _check(schema["items"], item, f"{path}[{index}]", problems)
+    elif isinstance(value, dict):
+        for key in schema.get("required") or ():
+            if key not in value:
+                problems.required(_join(path, key))
+        properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+        for key, item in value.items():
+            part = properties.get(key) or (more if isinstance(more, dict) else None)
+            if part:
+                _check(part, item, _join(path, key), problems)
+
+
+def _number(schema: Obj, value: float, path: str, problems: Problems) -> None:
+    for limit, bad, word in (
+        ("maximum", value > schema.get("maximum", value), "less than or equal to"),
+        ("minimum", value < schema.get("minimum", value), "greater than or equal to"),
+    ):
+        if bad:
+            problems.invalid(path, value, f"{path} in body should be {word} {show(schema[limit])}")
+
+
+def _string(schema: Obj, value: str, path: str, problems: Problems) -> None:
+    if len(value) > schema.get("maxLength", 1 << 60):
+        problems.invalid(path, value, f"{path} in body should be at most {schema['maxLength']} chars long")
+    if len(value) < schema.get("minLength", 0):
+        problems.invalid(path, value, f"{path} in body should be at least {schema['minLength']} chars long")
+    pattern = schema.get("pattern")
+    if pattern:
+        try:
+            good = re.search(pattern, value) is not None
+        except re.error:
+            good = True
+        if not good:
+            problems.invalid(path, value, f"{path} in body should match '{pattern}'")
+
+
+def _lists(schema: Obj, value: Any, path: str, problems: Problems) -> None:
+    if isinstance(value, list):
+        kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys") or ()
+        seen: list[Any] = []
+        for index, item in enumerate(value):
+            identity = item if kind == "set" else {k: item.get(k) for k in keys} if kind == "map" else None
+            if identity is not None:
+                if identity in seen:
+                    problems.duplicate(f"{path}[{index}]", identity)
+                seen.append(identity)
+            _lists(schema.get("items") or {}, item, f"{path}[{index}]", problems)
+    elif isinstance(value, dict):
+        for key, part in (schema.get("properties") or {}).items():
+            if key in value:
+                _lists(part, value[key], _join(path, key), problems)
+
+
+_RULE = re.compile(r"\s*self\.(\w+)\s*(>=|<=|>|<|==|!=)\s*(?:self\.(\w+)|(-?\d+)|'([^']*)')\s*")
+
+
+def _rules(schema: Obj, value: Any, path: str, problems: Problems) -> None:
+    """Check the validation rules that are one comparison of fields; others are taken as satisfied."""
+    if not isinstance(value, dict):
+        return
+    for rule in schema.get("x-kubernetes-validations") or ():
+        match = _RULE.fullmatch(rule.get("rule", ""))
+        if not match:
+            continue
+        left = value.get(match[1])
+        right: Any = value.get(match[3]) if match[3] else int(match[4]) if match[4] else match[5]
+        if left is None or right is None:
+            continue
+        outcomes = {
+            ">=": left >= right,
+            "<=": left <= right,
+            ">": left > right,
+            "<": left < right,
+            "==": left == right,
+            "!=": left != right,
+        }
+        if not outcomes[match[2]]:
+            text = rule.get("message") or f"failed rule: {rule['rule']}"
+            problems.raw("FieldValueInvalid", path, f"Invalid value: {text}")
+    for key, part in (schema.get("properties") or {}).items():
+        if key in value:
+            _rules(part, value[key], _join(path, key), problems)

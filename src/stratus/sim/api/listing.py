@@ -1,0 +1,293 @@
+"""Reading: one object, lists with limit and continue, watches; as objects, Tables or metadata only, in JSON or YAML."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from stratus.kit.clock import Clock
+from stratus.sim.api.convert import outward
+from stratus.sim.api.messages import Request, Response
+from stratus.sim.api.resources import Resource
+from stratus.sim.api.routing import Path, Query
+from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, parse_labels
+from stratus.sim.api.status import ApiError, bad_request
+from stratus.sim.api.tables import Printer
+from stratus.sim.api.watch import Watch
+from stratus.sim.store import Store
+
+Obj = dict[str, Any]
+_PLAIN, _TABLE, _PARTIAL, _PARTIAL_LIST = "", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
+
+
+class Form:
+    """The representation a client accepts: `as_` is "", Table or PartialObjectMetadata(List)."""
+
+    __slots__ = ("as_", "yaml")
+
+    def __init__(self, as_: str, yaml: bool = False) -> None:
+        self.as_ = as_
+        self.yaml = yaml
+
+
+_PLAIN_FORM = Form(_PLAIN)
+
+
+def accepts(request: Request) -> Form:
+    """Return the first representation in Accept that can be given.
+
+    Raises:
+        ApiError: 406 when there is none.
+    """
+    header = request.headers.get("accept", "")
+    if not header or header == "application/json":
+        return _PLAIN_FORM
+    for part in header.split(","):
+        media, *params = [p.strip() for p in part.split(";")]
+        options = dict(p.split("=", 1) for p in params if "=" in p)
+        if media in ("*/*", "application/*", "application/json", "application/vnd.kubernetes.protobuf"):
+            as_ = options.get("as", "")
+            if media == "application/vnd.kubernetes.protobuf":
+                if "," in header or as_:
+                    continue  # answered in JSON, which typed clients accept as well
+                return _PLAIN_FORM
+            if not as_:
+                return _PLAIN_FORM
+            known = options.get("g") == "meta.k8s.io" and options.get("v") in ("v1", "v1beta1")
+            if known and as_ in (_TABLE, _PARTIAL, _PARTIAL_LIST):
+                return Form(as_)
+        elif media in ("application/yaml", "text/yaml"):
+            return Form(_PLAIN, True)
+    if "protobuf" in header:
+        return _PLAIN_FORM
+    available = (
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, "
+        "application/vnd.kubernetes.protobuf;stream=watch"
+    )
+    text = f"406: Not Acceptable\n\nAvailable representations: {available}"
+    raise ApiError(406, "NotAcceptable", text)
+
+
+def _integer(query: Query, name: str) -> int:
+    text = query.get(name)
+    if not text:
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+def partial(obj: Obj) -> Obj:
+    """Return an object's metadata alone."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+
+
+def respond(form: Form, obj: Obj, status: int = 200) -> Response:
+    """Return an object in the form asked for."""
+    if form.yaml:
+        import yaml
+
+        text = yaml.safe_dump(json.loads(json.dumps(obj)), default_flow_style=False, sort_keys=True, allow_unicode=True)
+        return Response(status, obj, body=text.encode(), content_type="application/yaml")
+    return Response(status, obj)
+
+
+class Lister:
+    """Answers reads from a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+
+    def one(self, request: Request, resource: Resource, obj: Obj, query: Query, *, status: int = 200) -> Response:
+        """Answer with one object."""
+        form = accepts(request)
+        if form.as_ == _TABLE:
+            return Response(status, self._table(resource, [obj], query, obj["metadata"].get("resourceVersion", "")))
+        if form.as_ == _PARTIAL:
+            return Response(status, partial(obj))
+        return respond(form, obj, status)
+
+    def _table(self, resource: Resource, objects: list[Obj], query: Query, version: str, **meta: Any) -> Obj:
+        include = query.get("includeObject") or "Metadata"
+        if include not in ("None", "Metadata", "Object"):
+            raise bad_request(f"unrecognized includeObject value: {json.dumps(include)}")
+        printer = Printer(resource, self.clock.now(), include)
+        return printer.table(objects, {"resourceVersion": version, **meta})
+
+    def list(self, request: Request, resource: Resource, path: Path, query: Query) -> Response:
+        """Answer a list."""
+        labels = parse_labels(query.get("labelSelector"))
+        fields = parse_fields(query.get("fieldSelector"), resource.stored, resource.group, resource.custom)
+        limit = _integer(query, "limit")
+        _integer(query, "timeoutSeconds")
+        self._check_version(query)
+        namespace = path.namespace if resource.namespaced and path.namespace else None
+        found = self.store.list(resource.stored, namespace)
+        if labels or fields:
+            found = [o for o in found if labels_match(labels, o["metadata"].get("labels")) and fields_match(fields, o)]
+        version, more, remaining = str(self.store.rv), "", 0
+        if query.get("continue"):
+            start, version = _read_continue(query.get("continue"))
+            found = [o for o in found if _key(o) > start]
+        if limit and len(found) > limit:
+            remaining = len(found) - limit
+            found = found[:limit]
+            more = _write_continue(_key(found[-1]), version)
+        shown = [outward(resource, o) for o in found] if _converted(resource) else found
+        extra: Obj = {}
+        if more:
+            extra["continue"] = more
+            if not labels and not fields:
+                extra["remainingItemCount"] = remaining
+        return self.answer(request, resource, shown, query, version=version, extra=extra)
+
+    def answer(
+        self,
+        request: Request,
+        resource: Resource,
+        objects: list[Obj],  # type: ignore[valid-type]
+        query: Query,
+        *,
+        version: str = "",
+        extra: Obj | None = None,
+    ) -> Response:
+        """Answer with a list of objects already in the served version."""
+        form = accepts(request)
+        version = version or str(self.store.rv)
+        meta = {"resourceVersion": version, **(extra or {})}
+        if form.as_ == _TABLE:
+            return Response(200, self._table(resource, objects, query, version, **(extra or {})))
+        if form.as_ in (_PARTIAL, _PARTIAL_LIST):
+            items = [{"metadata": o["metadata"]} for o in objects]  # type: ignore[attr-defined]
+            body = {"kind": _PARTIAL_LIST, "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items}
+            return Response(200, body)
+        if not resource.custom:
+            # Items of a typed list carry no kind of their own.
+            objects = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in objects]  # type: ignore[attr-defined]
+        body = {"kind": resource.list_kind, "apiVersion": resource.group_version, "metadata": meta, "items": objects}
+        return respond(form, body)
+
+    def _check_version(self, query: Query) -> None:
+        text = query.get("resourceVersion")
+        if not text:
+            return
+        if not text.isdigit():
+            why = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+            raise bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}": {why}')
+        if int(text) > self.store.rv:
+            details = {
+                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                "retryAfterSeconds": 1,
+            }
+            text = f"Timeout: Too large resource version: {text}, current: {self.store.rv}"
+            raise ApiError(504, "Timeout", text, details=details, headers={"Retry-After": "1"})
+
+    def watch(self, request: Request, resource: Resource, path: Path, query: Query) -> Watch:
+        """Start a watch."""
+        labels = parse_labels(query.get("labelSelector"))
+        fields = parse_fields(query.get("fieldSelector"), resource.stored, resource.group, resource.custom)
+        namespace = path.namespace if resource.namespaced and path.namespace else None
+        timeout = _integer(query, "timeoutSeconds")
+        version = query.get("resourceVersion")
+        if version and not version.isdigit():
+            why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+            raise bad_request(f'invalid resource version: resourceVersion: Invalid value: "{version}": {why}')
+        form = accepts(request)
+
+        def select(obj: Obj) -> bool:
+            meta = obj["metadata"]
+            if namespace is not None and meta.get("namespace") != namespace:
+                return False
+            return labels_match(labels, meta.get("labels")) and fields_match(fields, obj)
+
+        watch = Watch(
+            self.store,
+            resource.stored,
+            select=select,
+            render=self._renderer(resource, form, query),
+            render_bookmark=self._bookmark(resource, form),
+            timeout=float(timeout) if timeout else None,
+            bookmarks=query.flag("allowWatchBookmarks"),
+        )
+        send = query.get("sendInitialEvents")
+        if send.lower() in ("true", "1"):
+            watch.start(None, self._selected(resource, namespace, select), True)
+        elif version in ("", "0") and not send:
+            watch.start(None, self._selected(resource, namespace, select), False)
+        else:
+            watch.start(int(version or 0) or self.store.rv, None, False)
+        return watch
+
+    def _selected(self, resource: Resource, namespace: str | None, select: Callable[[Obj], bool]) -> list[Obj]:  # type: ignore[valid-type]
+        return [o for o in self.store.list(resource.stored, namespace) if select(o)]
+
+    def _renderer(self, resource: Resource, form: Form, query: Query) -> Callable[[Obj], Obj]:
+        if form.as_ == _TABLE:
+            first = True
+
+            def table(obj: Obj) -> Obj:
+                nonlocal first
+                out = self._table(resource, [outward(resource, obj)], query, obj["metadata"]["resourceVersion"])
+                if not first:
+                    out["columnDefinitions"] = None
+                first = False
+                return out
+
+            return table
+        if form.as_ in (_PARTIAL, _PARTIAL_LIST):
+            return lambda obj: partial(outward(resource, obj))
+        return lambda obj: outward(resource, obj)
+
+    def _bookmark(self, resource: Resource, form: Form) -> Callable[[str, bool], Obj]:
+        def bookmark(version: str, initial: bool) -> Obj:
+            meta: Obj = {"resourceVersion": version, "creationTimestamp": None}
+            if initial:
+                meta["annotations"] = {"k8s.io/initial-events-end": "true"}
+            if form.as_ == _TABLE:
+                row = {"cells": [], "object": {"kind": _PARTIAL, "apiVersion": "meta.k8s.io/v1", "metadata": meta}}
+                return {
+                    "kind": "Table",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": {"resourceVersion": version},
+                    "columnDefinitions": None,
+                    "rows": [row],
+                }
+            if form.as_ in (_PARTIAL, _PARTIAL_LIST):
+                return {"kind": _PARTIAL, "apiVersion": "meta.k8s.io/v1", "metadata": meta}
+            return {"kind": resource.kind, "apiVersion": resource.group_version, "metadata": meta}
+
+        return bookmark
+
+
+def _converted(resource: Resource) -> bool:
+    return (
+        resource.custom
+        or resource.group == "events.k8s.io"
+        or (resource.group == "autoscaling" and resource.version == "v1")
+    )
+
+
+def _key(obj: Obj) -> tuple[str, str]:
+    meta = obj["metadata"]
+    return meta.get("namespace", ""), meta["name"]
+
+
+def _write_continue(key: tuple[str, str], version: str) -> str:
+    token = {"v": "meta.k8s.io/v1", "rv": int(version), "start": "/".join(k for k in key if k) + "\u0000"}
+    if key[0]:
+        token["start"] = f"{key[0]}/{key[1]}\u0000"
+    return base64.urlsafe_b64encode(json.dumps(token, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _read_continue(text: str) -> tuple[tuple[str, str], str]:
+    try:
+        token = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        namespace, _, name = token["start"].rstrip("\u0000").rpartition("/")
+        return (namespace, name), str(int(token["rv"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        why = "invalid character 'i' looking for beginning of value"
+        raise bad_request(f"invalid continue token: continue key is not valid: {why}") from None

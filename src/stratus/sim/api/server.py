@@ -1,0 +1,407 @@
+"""The API server's front door: one request in, one answer out, without sockets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from stratus.kit.clock import Clock
+from stratus.sim.api import discovery, openapi, reviews, subresources
+from stratus.sim.api.bodies import decode_object, read_document
+from stratus.sim.api.convert import outward
+from stratus.sim.api.listing import Lister, accepts
+from stratus.sim.api.messages import ANONYMOUS, Request, Response, Upgrade, User
+from stratus.sim.api.metrics import Metrics
+from stratus.sim.api.options import delete_options, write_options
+from stratus.sim.api.patching import Patcher
+from stratus.sim.api.resources import Registry, Resource
+from stratus.sim.api.rest import DeleteOptions, Options, Rest
+from stratus.sim.api.routing import Path, Query, parse
+from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, parse_labels
+from stratus.sim.api.status import (
+    ApiError,
+    bad_request,
+    forbidden,
+    method_not_allowed,
+    no_resource,
+    unauthorized,
+)
+from stratus.sim.api.strategies import RETURNS_DELETED, resets_status
+from stratus.sim.api.watch import Watch
+from stratus.sim.runtime import ExecResult
+from stratus.sim.store import Store
+
+Obj = dict[str, Any]
+Answer = Response | Watch | subresources.LogStream | Upgrade
+Authorizer = Callable[[str, tuple[str, ...], str, str, str, str], bool]
+ExecBackend = Callable[[str, str, str, list[str], bytes], ExecResult]
+LogBackend = Callable[[str, str, str, bool, int | None, float | None, bool], str]
+UsageBackend = Callable[[Obj], dict[str, tuple[float, float]]]
+
+
+def _no_exec(namespace: str, pod: str, container: str, argv: list[str], stdin: bytes) -> ExecResult:
+    return ExecResult(stderr="this cluster runs no containers\n", exit_code=126)
+
+
+def _no_logs(
+    namespace: str,
+    pod: str,
+    container: str,
+    previous: bool,
+    tail_lines: int | None,
+    since_seconds: float | None,
+    timestamps: bool,
+) -> str:
+    return ""
+
+
+class ApiServer:
+    """A Kubernetes API over a store.
+
+    Callers serialise `handle` with a lock of their own. After each write that was stored, `drain` is called, so that
+    the controllers have come to rest before the answer is given.
+
+    Args:
+        store: the objects.
+        clock: the cluster's time.
+        exec_backend: plays a command in a container.
+        log_backend: returns what a container wrote.
+        rng: the cluster's generator; reads and dry runs do not use it.
+        drain: runs the controllers to rest.
+        usage_backend: (cpu cores, memory bytes) per container of a pod, for metrics.k8s.io.
+        authorizer: (user, groups, verb, resource, namespace, name) -> allowed; everything is allowed without one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        exec_backend: ExecBackend = _no_exec,
+        log_backend: LogBackend = _no_logs,
+        rng: random.Random,
+        drain: Callable[[], None] = lambda: None,
+        usage_backend: UsageBackend | None = None,
+        authorizer: Authorizer | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.rng = rng
+        self.drain = drain
+        self.exec_backend = exec_backend
+        self.log_backend = log_backend
+        self.authorizer = authorizer
+        self.tokens: dict[str, User] = {}
+        self.registry = Registry(store)
+        self.rest = Rest(store, clock, rng, self.registry)
+        self.lister = Lister(store, clock)
+        self.patcher = Patcher(self.rest)
+        self.metrics = Metrics(store, clock, usage_backend)
+        self.openapi = openapi.Documents(self.registry)
+
+    def close(self) -> None:
+        """Stop following the store."""
+        self.registry.close()
+        self.rest.close()
+
+    def handle(self, request: Request) -> Answer:
+        """Answer one request; errors become Status answers."""
+        try:
+            return self._handle(request)
+        except ApiError as error:
+            headers = dict(error.headers)
+            return Response(error.code, error.status, headers=headers)
+        except RecursionError:
+            return Response(400, bad_request("the document is nested too deeply").status)
+
+    # one object level below HTTP, for callers in process
+
+    def create(self, resource: str, obj: Obj, *, dry_run: bool = False) -> Obj:
+        """Create an object of a stored resource (`pods`, `deployments.apps`) with defaults, admission and validation.
+
+        Raises:
+            ApiError: as over HTTP.
+        """
+        found = self._stored(resource)
+        namespace = obj["metadata"].get("namespace", "")
+        path = f"namespaces/{namespace}/{found.name}" if found.namespaced else found.name
+        prefix = f"/apis/{found.group_version}" if found.group else "/api/v1"
+        answer = self._handle(Request("POST", f"{prefix}/{path}{'?dryRun=All' if dry_run else ''}", obj=obj))
+        assert isinstance(answer, Response)
+        created: Obj = answer.obj
+        return created
+
+    def admit_pod(self, pod: Obj) -> Obj:
+        """Return a pod as it would be stored (defaults, account, tolerations, priority, limits, quota), not stored.
+
+        Raises:
+            ApiError: with the text the ReplicaSet's FailedCreate event shows.
+        """
+        import copy
+
+        from stratus.sim.api import admission
+        from stratus.sim.api.defaults import apply_defaults
+        from stratus.sim.api.strategies import prepare_create
+
+        new = copy.deepcopy(pod)
+        new.update(apiVersion="v1", kind="Pod")
+        apply_defaults("", "v1", "Pod", new)
+        meta = new["metadata"]
+        admission.check_namespace(self.store, "pods", "", meta["namespace"], meta.get("name", ""))
+        admission.admit_pod(self.store, self.rng, new)
+        prepare_create(self._stored("pods"), new)
+        for quota, used in admission.check_quota(self.store, "pods", "", new):
+            status = {**(quota.get("status") or {}), "hard": quota["spec"].get("hard") or {}, "used": used}
+            self.store.update("resourcequotas", {**quota, "status": status})
+        return new
+
+    def _stored(self, resource: str) -> Resource:
+        found = self.registry.stored(resource)
+        if found is None:
+            raise no_resource()
+        return found
+
+    # routing
+
+    def _handle(self, request: Request) -> Answer:
+        path, _, query_text = request.target.partition("?")
+        user = self._user(request)
+        path = path if len(path) == 1 else path.rstrip("/")
+        if not path.startswith(("/api/", "/apis/")):
+            return self._non_resource(request, path, user)
+        parsed = parse(path)
+        if parsed is None or (parsed.group, parsed.version) == ("", ""):
+            return self._group(request, path, user)
+        if self.registry.version(parsed.group, parsed.version) is None:
+            if parsed.group in self.registry.groups():
+                raise no_resource()
+            return _plain_404()
+        resource = self.registry.find(parsed.group, parsed.version, parsed.resource)
+        if resource is None:
+            raise no_resource()
+        return self._resource(request, parsed, resource, Query(query_text), user)
+
+    def _user(self, request: Request) -> User:
+        user = request.user
+        if user is None:
+            raise unauthorized()
+        wanted = request.headers.get("impersonate-user")
+        if wanted:
+            self.authorize(user, "impersonate", "users", "", wanted)
+            groups = request.headers.get("impersonate-group", "")
+            extra = tuple(g.strip() for g in groups.split(",") if g.strip())
+            if wanted.startswith("system:serviceaccount:") and not extra:
+                parts = wanted.split(":")
+                extra = ("system:serviceaccounts", f"system:serviceaccounts:{parts[2]}") if len(parts) == 4 else ()
+            return User(wanted, (*extra, "system:authenticated"))
+        return user
+
+    def authorize(
+        self, user: User, verb: str, resource: str, namespace: str, name: str, *, group: str = "", subresource: str = ""
+    ) -> None:
+        """Ask the authorizer.
+
+        Raises:
+            ApiError: 403 with the text of the real authorizer.
+        """
+        if self.authorizer is None:
+            return
+        qualified = (f"{resource}.{group}" if group else resource) + (f"/{subresource}" if subresource else "")
+        if self.authorizer(user.name, user.groups, verb, qualified, namespace, name):
+            return
+        shown = f"{resource}/{subresource}" if subresource else resource
+        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+        why = f'User "{user.name}" cannot {verb} resource "{shown}" in API group "{group}" {where}'
+        raise forbidden(resource, group, name, why)
+
+    def _non_resource(self, request: Request, path: str, user: User) -> Response:
+        if self.authorizer is not None and user is not ANONYMOUS and path not in _OPEN_PATHS:
+            verb = request.method.lower()
+            if not path.startswith("/openapi") and not self.authorizer(user.name, user.groups, verb, path, "", ""):
+                text = f'forbidden: User "{user.name}" cannot {verb} path "{path}"'
+                raise ApiError(403, "Forbidden", text, details={})
+        if request.method != "GET" and path in ("/version", "/api", "/apis", "/"):
+            raise method_not_allowed()
+        accept = request.headers.get("accept", "")
+        if path in ("/healthz", "/livez", "/readyz") or path.startswith(("/healthz/", "/livez/", "/readyz/")):
+            return Response(200, body=b"ok", content_type="text/plain; charset=utf-8")
+        if path == "/version":
+            return Response(200, discovery.VERSION)
+        if path in ("/api", "/apis"):
+            return discovery.roots(self.registry, accept, path == "/api")
+        if path == "/openapi/v3":
+            return self.openapi.index()
+        if path.startswith("/openapi/v3/"):
+            found = self.openapi.document(path.removeprefix("/openapi/v3/"))
+            return found or _plain_404()
+        if path == "/":
+            paths = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+            paths += [f"/apis/{g}" for g in self.registry.groups() if g]
+            return Response(200, {"paths": sorted(paths)})
+        return _plain_404()
+
+    def _group(self, request: Request, path: str, user: User) -> Response:
+        parts = path.strip("/").split("/")
+        if parts[0] == "apis" and len(parts) == 2:
+            found = discovery.group(self.registry, parts[1])
+            if found is not None:
+                return found
+            return _plain_404()
+        group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
+        gv = self.registry.version(group, version)
+        if gv is None:
+            if group in self.registry.groups():
+                raise no_resource()
+            return _plain_404()
+        if request.method != "GET":
+            raise method_not_allowed()
+        return discovery.resource_list(gv)
+
+    def _resource(self, request: Request, path: Path, resource: Resource, query: Query, user: User) -> Answer:
+        if path.subresource:
+            return self._subresource(request, path, resource, query, user)
+        method = request.method
+        if resource.name in reviews.KINDS and resource.group in reviews.GROUPS:
+            if method != "POST":
+                raise method_not_allowed()
+            return reviews.answer(self, request, resource, path.namespace, user, query)
+        verb = _verb(method, path.name, query)
+        if (
+            verb == ""
+            or verb not in resource.verbs
+            or (resource.namespaced and not path.namespace and (path.name or verb == "create"))
+        ):
+            raise method_not_allowed()
+        if path.namespace and not resource.namespaced:
+            raise no_resource()
+        self.authorize(user, verb, resource.name, path.namespace, path.name, group=resource.group)
+        if resource.group == "metrics.k8s.io":
+            return self.metrics.answer(resource, path, query, accepts(request))
+        if verb == "get":
+            obj = outward(resource, self.rest.get(resource, path.namespace, path.name))
+            return self.lister.one(request, resource, obj, query)
+        if verb in ("list", "watch"):
+            if verb == "watch" or query.flag("watch"):
+                return self.lister.watch(request, resource, path, query)
+            return self.lister.list(request, resource, path, query)
+        return self._write(request, path, resource, query, verb)
+
+    # writes
+
+    def _write(self, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
+        if verb == "delete":
+            return self._delete(request, path, resource, query)
+        if verb == "deletecollection":
+            return self._delete_collection(request, path, resource, query)
+        options, validation = write_options(request, query, verb)
+        status = 200
+        if verb == "create":
+            parsed = read_document(request, resource.kind, resource.group, resource.version)
+            obj = decode_object(resource, parsed, validation, options.warnings, drop_status=resets_status(resource))
+            stored = self.rest.create(resource, path.namespace, obj, options)
+            status = 201
+        elif verb == "update":
+            parsed = read_document(request, resource.kind, resource.group, resource.version)
+            obj = decode_object(resource, parsed, validation, options.warnings)
+            stored, new = self.rest.update(resource, path.namespace, path.name, obj, options, require_version=True)
+            status = 201 if new else 200
+        else:
+            stored, new = self.patcher.patch(request, resource, path, options, validation, query)
+            status = 201 if new else 200
+        return self.finish(request, resource, stored, options, status, query)
+
+    def finish(
+        self, request: Request, resource: Resource, stored: Obj, options: Options, status: int, query: Query
+    ) -> Response:
+        """Let the controllers act on a write, then answer with what was written."""
+        if not options.dry_run:
+            self.drain()
+        answer = self.lister.one(request, resource, outward(resource, stored), query, status=status)
+        if options.warnings:
+            answer.headers["Warning"] = ", ".join(_warning(text) for text in options.warnings)
+        return answer
+
+    def _delete(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
+        options = delete_options(request, query)
+        last, gone = self.rest.delete(resource, path.namespace, path.name, options)
+        if not options.dry_run:
+            self.drain()
+        if resource.stored in RETURNS_DELETED or not gone:
+            return self.lister.one(request, resource, outward(resource, last), query)
+        meta = last["metadata"]
+        details = {"name": meta["name"], "group": resource.group, "kind": resource.name, "uid": meta["uid"]}
+        body = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": {k: v for k, v in details.items() if v},
+        }
+        return Response(200, body)
+
+    def _delete_collection(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
+        options = delete_options(request, query)
+        found = self._selected(resource, path, query)
+        listed = []
+        for obj in found:
+            meta = obj["metadata"]
+            each = DeleteOptions(grace=options.grace, policy=options.policy, dry_run=options.dry_run)
+            last, _ = self.rest.delete(resource, meta.get("namespace", ""), meta["name"], each)
+            listed.append(last)
+        if not options.dry_run:
+            self.drain()
+        return self.lister.answer(request, resource, [outward(resource, o) for o in listed], query)
+
+    def _selected(self, resource: Resource, path: Path, query: Query) -> list[Obj]:
+        labels = parse_labels(query.get("labelSelector"))
+        fields = parse_fields(query.get("fieldSelector"), resource.stored, resource.group, resource.custom)
+        namespace = path.namespace if resource.namespaced and path.namespace else None
+        return [
+            obj
+            for obj in self.store.list(resource.stored, namespace)
+            if labels_match(labels, obj["metadata"].get("labels")) and fields_match(fields, obj)
+        ]
+
+    # subresources
+
+    def _subresource(self, request: Request, path: Path, resource: Resource, query: Query, user: User) -> Answer:
+        found = resource.subresources.get(path.subresource)
+        if found is None:
+            raise no_resource()
+        verb = _verb(request.method, path.name, query)
+        if path.subresource in ("exec", "attach", "portforward", "proxy") and verb in ("get", "create"):
+            verb = "get" if request.method == "GET" else "create"
+        if verb not in found.verbs or not path.name:
+            raise method_not_allowed()
+        self.authorize(
+            user, verb, resource.name, path.namespace, path.name, group=resource.group, subresource=path.subresource
+        )
+        handler = subresources.HANDLERS.get(path.subresource)
+        if handler is None:
+            raise no_resource()
+        return handler(self, request, path, resource, query, verb)
+
+
+_OPEN_PATHS = frozenset({"/", "/healthz", "/livez", "/readyz", "/version", "/api", "/apis"})
+
+
+def _verb(method: str, name: str, query: Query) -> str:
+    if method in ("GET", "HEAD"):
+        return "get" if name else ("watch" if query.flag("watch") else "list")
+    if method == "POST":
+        return "create"
+    return {
+        "PUT": "update" if name else "",
+        "PATCH": "patch" if name else "",
+        "DELETE": "delete" if name else "deletecollection",
+    }.get(method, "")
+
+
+def _plain_404() -> Response:
+    return Response(404, body=b"404 page not found\n", content_type="text/plain; charset=utf-8")
+
+
+def _warning(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{escaped}"'

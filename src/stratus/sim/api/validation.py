@@ -1,0 +1,26 @@
+"""Validation: is an object allowed as it stands, and may it become what an update makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stratus.sim.api import custom
+from stratus.sim.api.names import check_metadata
+from stratus.sim.api.resources import Resource
+from stratus.sim.api.status import Problems
+
+Obj = dict[str, Any]
+
+
+def validate_create(resource: Resource, obj: Obj, problems: Problems) -> None:
+    """Collect everything wrong with a new object."""
+    check_metadata(resource, obj["metadata"], problems)
+    if resource.custom:
+        custom.validate(resource.schema, obj, problems)
+
+
+def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, problems: Problems) -> None:
+    """Collect everything wrong with a change."""
+    check_metadata(resource, obj["metadata"], problems, update=True)
+    if resource.custom:
+        custom.validate(resource.schema, obj, problems)
