@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""The transaction room: every change to a cluster is journalled first, judged after, and kept or taken back exactly."""

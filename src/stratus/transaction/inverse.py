@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
-from stratus.kit.jsondiff import MISSING, Change, Reverted, diff, dotted, leaves, revert, same
+from stratus.kit.jsondiff import MISSING, Change, Path, Reverted, diff, dotted, leaves, revert, same
 from stratus.model.actions import ApiWrite, PlannedWrite
 from stratus.model.base import Json, Noun
 from stratus.model.refs import ObjectRef
 from stratus.model.transactions import WriteRecord
-from stratus.transaction.essence import alike, essence, shape, terminating, uid, version
+from stratus.transaction.essence import alike, essence, managers, shape, terminating, uid, version
 
 
 class Inverse(Noun):
@@ -179,30 +179,82 @@ def invert(record: WriteRecord, now: Json | None, *, key: str, owners: Mapping[s
     return _unchange(record, now, key)
 
 
-def residue(record: WriteRecord, now: Json | None) -> tuple[str, ...]:
-    """Say what this write changed and is not as it was before: empty when its undo is proved.
+def residue(records: Sequence[WriteRecord], now: Json | None) -> tuple[str, ...]:
+    """Say what a transaction changed on one object and is not as it was before it: empty when its undo is proved.
 
-    Differences that somebody else made, on fields this write did not touch, are not its residue.
+    Differences that somebody else made, on fields no write touched, are no residue. This compares values, on purpose
+    not by the merge that made them.
+
+    Args:
+        records: all writes to that object, in the order of execution.
     """
-    name = str(record.write.target)
-    if record.before is None:
-        mine = now is not None and (not record.after or uid(now) == uid(record.after))
+    first, name = records[0], str(records[0].write.target)
+    if first.before is None:
+        made = {uid(r.after) for r in records if r.after is not None}
+        mine = now is not None and (not made or uid(now) in made)
         return (f"{name}: absent -> still there",) if mine else ()
-    if removes(record.write):
-        if restored_by_controller(record.write):
+    if any(removes(r.write) for r in records):
+        if all(restored_by_controller(r.write) for r in records if removes(r.write)):
             return ()
         if now is None or terminating(now):
             return (f"{name}: there -> {'gone' if now is None else 'being deleted'}",)
-        if uid(now) == uid(record.before):
-            return ()
-        return tuple(f"{name}: {change}" for change in diff(_portable(record.before), _portable(now), shape()))
+        if uid(now) != uid(first.before):
+            return tuple(f"{name}: {c}" for c in diff(_portable(first.before), _portable(now), shape()))
     if now is None:
         return (f"{name}: there -> gone",)
-    before, after = ours(record)
-    was, became, found = leaves([before, after, essence(now)], shape())
+    expected: dict[Path, Any] = {}
+    left: list[str] = []
+    for record in records:
+        before, after = ours(record)
+        if after is None:
+            continue
+        was, became, found = leaves([before, after, essence(now)], shape())
+        for path in {**was, **became}:
+            if path in expected or same(was.get(path, MISSING), became.get(path, MISSING)):
+                continue
+            expected[path] = was.get(path, MISSING)  # the first write to a field knows what stood there before
+            if not same(expected[path], found.get(path, MISSING)):
+                left.append(f"{name}: {Change(path, expected[path], found.get(path, MISSING))}")
+    return tuple(left)
+
+
+def resolution(
+    record: WriteRecord, planned: PlannedWrite, now: Json | None, key: str
+) -> Literal["done", "absent", "unknown"]:
+    """Tell from the object as it stands whether a write that nobody answered has happened."""
+    write, before = record.write, record.before
+    if removes(write):
+        return "done" if now is None or terminating(now) or uid(now) != uid(before) else "absent"
+    if now is None:
+        return "absent" if before is None else "unknown"
+    if before is None:
+        if key in managers(now) or (not managers(now) and alike(planned.dry_run or write.body, now)):
+            return "done"
+        return "absent" if managers(now) else "unknown"
+    if uid(now) != uid(before):
+        return "unknown"
+    if version(now) == version(before):
+        return "absent"
+    if key in managers(now):
+        return "done"
+    if alike(before, now):
+        return "absent"
+    wanted = expected_after(planned, before)
+    if wanted is None:
+        return "unknown"
+    was, became, found = leaves([essence(before), essence(wanted), essence(now)], shape())
     touched = [p for p in {**was, **became} if not same(was.get(p, MISSING), became.get(p, MISSING))]
-    left = [p for p in touched if not same(was.get(p, MISSING), found.get(p, MISSING))]
-    return tuple(f"{name}: {Change(p, was.get(p, MISSING), found.get(p, MISSING))}" for p in left)
+    there = [same(became.get(p, MISSING), found.get(p, MISSING)) for p in touched]
+    return "done" if all(there) else "unknown" if any(there) else "absent"
+
+
+def expected_after(planned: PlannedWrite, before: Json | None) -> Json | None:
+    """Return what a rehearsed write makes of an object: the rehearsal's change put onto it; None without one."""
+    if planned.dry_run is None or before is None or planned.pre_image is None or planned.write.subresource:
+        return None
+    merged = revert(essence(planned.dry_run), essence(planned.pre_image), before, shape())
+    value: Json = merged.value
+    return None if merged.conflicts else value
 
 
 def _uncreate(record: WriteRecord, now: Json | None, key: str) -> Inverse:

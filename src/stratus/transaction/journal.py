@@ -95,7 +95,8 @@ class Story(Noun):
         count: events read.
         plans: the writes as they were planned.
         ledger: where the protocol stands.
-        leases: lock scopes of the transaction.
+        namespaces: those locked and watched.
+        wide: whether it also changes objects without a namespace.
     """
 
     count: int
@@ -103,6 +104,7 @@ class Story(Noun):
     plans: tuple[PlannedWrite, ...]
     ledger: Ledger
     namespaces: tuple[str, ...] = ()
+    wide: bool = False
 
 
 def digest(prev: str, seq: int, txn: str, n: int, at: float, kind: str, index: int, result: str, body: str) -> str:
@@ -115,12 +117,16 @@ def tell(entries: tuple[Entry, ...]) -> Story | None:
     """Fold a transaction's events; None when there are none."""
     if not entries:
         return None
-    ledger = Ledger()
     story: Story | None = None
     for entry in entries:
-        ledger = evolve(ledger, entry.event)
-        story = _told(story, entry, ledger)
+        story = further(story, entry)
     return story
+
+
+def further(story: Story | None, entry: Entry) -> Story:
+    """Return the story after one more event."""
+    ledger = evolve(story.ledger if story else Ledger(), entry.event)
+    return _told(story, entry, ledger)
 
 
 def _told(story: Story | None, entry: Entry, ledger: Ledger) -> Story:
@@ -132,7 +138,8 @@ def _told(story: Story | None, entry: Entry, ledger: Ledger) -> Story:
         )  # fmt: skip
         plans = tuple(PlannedWrite.model_validate(p) for p in body["writes"])
         spaces = tuple(body.get("namespaces", ()))
-        return Story(count=1, transaction=transaction, plans=plans, ledger=ledger, namespaces=spaces)
+        wide = bool(body.get("wide"))
+        return Story(count=1, transaction=transaction, plans=plans, ledger=ledger, namespaces=spaces, wide=wide)
     old = story.transaction
     change: Json = {"state": _state(ledger)}
     match entry.kind:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from stratus.cluster.base import ClusterReader
 from stratus.cluster.writer import ClusterWriter
-from stratus.errors import AlreadyExists, Conflict, InDoubt, LeaseLost, NotFound
+from stratus.errors import AlreadyExists, ClusterError, Conflict, InDoubt, LeaseLost, NotFound, UnreachableError
 from stratus.kit.clock import Clock, parse_iso
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
@@ -127,20 +127,16 @@ class LeaseLock:
                 raise LeaseLost(f"the lock {self.ref} was written by somebody else while it was being renewed")
 
     def release(self) -> None:
-        """Give the lock back; a lock lost meanwhile is left to its new holder."""
+        """Give the lock back if it is still ours; when that fails it runs out by itself."""
         try:
             self.check()
-        except LeaseLost:
-            return
-        lease = self._reader.get(self.ref)
-        token, self.token = self.token, None
-        if lease is None or token is None or version(lease) != token.version:
-            return
-        spec = {k: v for k, v in lease["spec"].items() if k != "holderIdentity"}
-        try:
-            self._writer.write(self._request("PUT", {**lease, "spec": spec}, version(lease)))
-        except (Conflict, NotFound, InDoubt):
-            return  # taken over or expiring by itself: either way not ours any more
+            lease = self._reader.get(self.ref)
+            if lease is not None and self.token is not None and version(lease) == self.token.version:
+                spec = {k: v for k, v in lease["spec"].items() if k != "holderIdentity"}
+                self._writer.write(self._request("PUT", {**lease, "spec": spec}, version(lease)))
+        except (LeaseLost, ClusterError, UnreachableError):
+            pass
+        self.token = None
 
     def _take(self, lease: Json | None) -> bool:
         if lease is None:

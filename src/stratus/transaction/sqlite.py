@@ -50,9 +50,7 @@ class SqliteJournal:
         with self._guard("open"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600, exist_ok=True)
-            self._db = sqlite3.connect(
-                self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
-            )
+            self._db = sqlite3.connect(self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._prepare()
@@ -97,7 +95,8 @@ class SqliteJournal:
         """Return one transaction's events in order; each row is checked against its own hash."""
         with self._guard("read"):
             rows = self._open.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE txn = ? ORDER BY n", (txn,)  # noqa: S608 - a constant
+                f"SELECT {_COLUMNS} FROM event WHERE txn = ? ORDER BY n",
+                (txn,),  # noqa: S608 - a constant
             ).fetchall()
         found = tuple(_entry(row) for row in rows)
         for place, entry in enumerate(found):
@@ -114,9 +113,7 @@ class SqliteJournal:
     def open_transactions(self) -> tuple[str, ...]:
         """Return the ids of those whose last word is not an end, oldest first."""
         with self._guard("read"):
-            rows = self._open.execute(
-                "SELECT txn, kind, MAX(n) FROM event GROUP BY txn ORDER BY MIN(seq)"
-            ).fetchall()
+            rows = self._open.execute("SELECT txn, kind, MAX(n) FROM event GROUP BY txn ORDER BY MIN(seq)").fetchall()
         return tuple(str(txn) for txn, kind, _ in rows if kind not in ("committed", "ended"))
 
     def verify(self) -> int:

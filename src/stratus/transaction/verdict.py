@@ -125,6 +125,23 @@ def cleared(samples: Samples, conditions: Conditions, settings: HealthSettings) 
     return tuple(left)
 
 
+def steady(one: Samples, other: Samples, settings: HealthSettings) -> bool:
+    """Tell whether two rounds of samples show the same: no rate, share or state is still on its way somewhere."""
+    for key in {(s.namespace, s.service) for v in (*one, *other) for s in v.services}:
+        old = [s for v in one if (s := v.service(*key)) is not None]
+        new = [s for v in other if (s := v.service(*key)) is not None]
+        if not old or not new or mean([s.crashing for s in old]) != mean([s.crashing for s in new]):
+            return False
+        for read in (lambda s: s.availability, lambda s: s.error_rate):
+            was, now = _known(old, read), _known(new, read)
+            if bool(was) != bool(now) or (was and abs(mean(was) - mean(now)) > settings.min_difference):
+                return False
+        rates, rates_now = _known(old, lambda s: s.request_rate), _known(new, lambda s: s.request_rate)
+        if rates and rates_now and abs(mean(rates) - mean(rates_now)) > RATE_DROP * max(mean(rates), mean(rates_now)):
+            return False
+    return True
+
+
 def _ailing(rows: list[ServiceHealth], normal: Baseline, settings: HealthSettings) -> list[str]:
     found = []
     if any(row.availability is not None and row.availability < 1 - settings.min_difference for row in rows):

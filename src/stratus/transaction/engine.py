@@ -1,0 +1,346 @@
+"""The transaction engine: begin, validate, commit or undo, and recover what was left open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stratus.cluster.base import ClusterReader
+from stratus.cluster.writer import ClusterWriter
+from stratus.errors import LeaseLost, TransactionError
+from stratus.kit.clock import Clock
+from stratus.model.actions import PlannedWrite
+from stratus.model.health import HealthVector, VerdictReport
+from stratus.model.transactions import Transaction
+from stratus.settings import Settings
+from stratus.transaction.carrier import Carrier, Tripwire, not_found, write_key
+from stratus.transaction.inverse import named
+from stratus.transaction.journal import Journal, Story, tell
+from stratus.transaction.limits import admit
+from stratus.transaction.lock import LEASE_NAME, LeaseLock, LockSet
+from stratus.transaction.protocol import committable, recovery_wish
+from stratus.transaction.sampling import Probe
+from stratus.transaction.verdict import Conditions, cleared, judge, steady
+
+CLUSTER_SCOPE = "cluster"
+"""Lock scope of objects that have no namespace."""
+
+
+class TransactionEngine:
+    """The only thing in Stratus that writes to a cluster.
+
+    Every method may be called again after a crash, by this or another engine on the same journal: what has happened
+    is not done twice. A method that raises leaves the transaction open in the journal; `recover` finishes it.
+
+    Args:
+        writer: the one way to change the cluster; hand it to nobody else.
+        identity: name of this engine in locks; unique to the process.
+        tripwire: called with the name of each durable step before and after it; for tests of crashes.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: ClusterReader,
+        writer: ClusterWriter,
+        journal: Journal,
+        clock: Clock,
+        probe: Probe,
+        settings: Settings,
+        identity: str,
+        tripwire: Tripwire = lambda name: None,
+    ) -> None:
+        self._reader, self._writer, self._journal = reader, writer, journal
+        self._clock, self._probe, self._settings = clock, probe, settings
+        self._identity, self._tripwire = identity, tripwire
+        self._live: dict[str, Carrier] = {}
+
+    def begin(self, incident: str, txn_id: str, writes: tuple[PlannedWrite, ...], scope: str) -> Transaction:
+        """Execute writes as one transaction: all of them, or none.
+
+        Takes the lock, samples health, and for each write journals intent and pre-image before sending it. A write
+        that is refused undoes those before it; the transaction then returned is `undone` (or escalated), otherwise
+        `applied`. Called again with the same id it continues, or returns the transaction as it ended.
+
+        Args:
+            scope: namespace to lock besides those of the writes.
+
+        Raises:
+            CommandRefused: a write cannot be taken back; nothing was sent.
+            BudgetSpent: a limit would be exceeded; nothing was sent.
+            LeaseLost: another engine holds the lock.
+            JournalError: the journal cannot be written; what was journalled before is finished by `recover`.
+            ClusterUnreachable: the API does not answer; `recover` finishes what was begun.
+        """
+        story = self._story(txn_id)
+        if story is None:
+            admit(writes, self._settings.limits)
+            plans = tuple(named(p, write_key(f"{txn_id}/{i}", 0)[8:13]) for i, p in enumerate(writes))
+            cluster = self._cluster()
+            spaces = sorted({scope, *(p.write.target.namespace for p in plans)} - {"", CLUSTER_SCOPE})
+            wide = any(not p.write.target.namespace for p in plans)
+            locks = self._locks(tuple(spaces), wide)
+            self._lock(locks)
+            body = {
+                "incident": incident,
+                "scope": scope,
+                "cluster": cluster,
+                "namespaces": spaces,
+                "wide": wide,
+                "identity": self._identity,
+                "writes": [p.model_dump(mode="json") for p in plans],
+            }
+            try:
+                self._tripwire("journal:begun:0:before")
+                self._journal.append(txn_id, 0, self._clock.now(), "begun", index=len(plans), body=body)
+                self._tripwire("journal:begun:0:after")
+            except Exception:
+                locks.release()
+                raise
+            fresh = self._story(txn_id)
+            assert fresh is not None
+            self._live[txn_id] = self._carrier(fresh, locks)
+        elif story.transaction.incident != incident or len(story.plans) != len(writes):
+            raise TransactionError(
+                f"transaction {txn_id} of incident {story.transaction.incident} is in the journal with other writes; "
+                "give the new one an id of its own"
+            )
+        with self._at_work(txn_id) as carrier:
+            carrier.advance("undo" if carrier.ledger.undoing else "forward")
+            return carrier.transaction
+
+    def validate(self, txn_id: str, conditions: Conditions) -> VerdictReport:
+        """Wait until things have settled, sample, judge and journal the verdict.
+
+        Waits for rollouts to converge and figures to become steady, at most `health.settle_max` seconds. A verdict
+        that is there already (unless UNKNOWN) is returned as it is.
+
+        Raises:
+            TransactionError: the transaction is not executed completely, or has ended without a verdict.
+            LeaseLost: another engine has taken over.
+        """
+        story = self._story(txn_id)
+        if story is None:
+            raise not_found(txn_id)
+        old = story.transaction.verdict
+        if old is not None and (old.verdict != "UNKNOWN" or story.ledger.ended or story.ledger.undoing):
+            return old
+        if not story.ledger.sealed or story.ledger.undoing or story.ledger.ended:
+            raise TransactionError(
+                f"transaction {txn_id} is {story.transaction.state}: only one whose writes are all done is judged"
+            )
+        with self._at_work(txn_id) as carrier:
+            after, report = self._judged(carrier, conditions)
+            health = [v.model_dump(mode="json") for v in after]
+            body = {"verdict": report.model_dump(mode="json"), "health": health}
+            carrier.append("judged", result=report.verdict, body=body)
+            return report
+
+    def commit(self, txn_id: str) -> Transaction:
+        """Keep the transaction.
+
+        Raises:
+            TransactionError: no journalled verdict RESOLVED or IMPROVED allows it.
+            LeaseLost: another engine has taken over.
+        """
+        story = self._story(txn_id)
+        if story is None:
+            raise not_found(txn_id)
+        if story.ledger.ended == "committed":
+            return story.transaction
+        if not committable(story.ledger):
+            found = story.transaction.verdict
+            raise TransactionError(
+                f"transaction {txn_id} cannot be committed: its state is {story.transaction.state}, its verdict "
+                f"{found.verdict if found else 'missing'}; only RESOLVED or IMPROVED may stay"
+            )
+        with self._at_work(txn_id) as carrier:
+            carrier.advance("commit", found.reason if (found := carrier.transaction.verdict) else "")
+            return carrier.transaction
+
+    def undo(self, txn_id: str, reason: str, *, reopen: bool = False) -> Transaction:
+        """Take the transaction back, last write first, and prove it by reading.
+
+        Ends `undone` when the proof holds, `needs_human` where somebody else's edit stands in the way (the rest is
+        undone) or a write stays in doubt, `undo_incomplete` when something else is left.
+
+        Args:
+            reopen: also undo a transaction that was committed, or try again one whose undo was escalated.
+
+        Raises:
+            LeaseLost: another engine has taken over.
+            ClusterUnreachable: the API does not answer; call again, or `recover`.
+        """
+        story = self._story(txn_id)
+        if story is None:
+            raise not_found(txn_id)
+        if story.ledger.ended and (not reopen or story.ledger.ended == "undone"):
+            if story.ledger.ended == "committed":
+                raise TransactionError(f"transaction {txn_id} is committed; undoing it must be asked for explicitly")
+            return story.transaction
+        with self._at_work(txn_id, finished=True) as carrier:
+            if carrier.ledger.ended:
+                carrier.append("reopened", body={"reason": reason})
+            carrier.advance("undo", reason)
+            return carrier.transaction
+
+    def recover(self) -> tuple[Transaction, ...]:
+        """Finish every open transaction of this cluster that no live engine is working on.
+
+        A transaction whose journalled verdict allows it is committed, any other undone; writes in doubt are resolved
+        by reading. Those held by a live engine are left to it.
+
+        Raises:
+            JournalError: the journal is damaged; nothing is undone from it.
+            ClusterUnreachable: the API does not answer.
+        """
+        self._journal.verify()
+        left = [t for t in self._journal.open_transactions() if t not in self._live]
+        if not left:
+            return ()
+        cluster, finished = self._cluster(), []
+        for txn_id in left:
+            story = self._story(txn_id)
+            if story is None or story.transaction.cluster != cluster:
+                continue
+            try:
+                with self._at_work(txn_id) as carrier:
+                    wish = recovery_wish(carrier.ledger)
+                    verdict = carrier.transaction.verdict
+                    reason = verdict.reason if wish == "commit" and verdict else "its engine stopped before it was done"
+                    carrier.advance(wish, reason)
+                    finished.append(carrier.transaction)
+            except LeaseLost:
+                continue
+        return tuple(finished)
+
+    def list(self) -> tuple[Transaction, ...]:
+        """Return all transactions of the journal, oldest first; the cluster is not asked."""
+        stories = [self._story(txn) for txn in self._journal.list()]
+        return tuple(s.transaction for s in stories if s is not None)
+
+    def show(self, txn_id: str) -> Transaction:
+        """Return one transaction; the cluster is not asked.
+
+        Raises:
+            TransactionError: it is not known.
+        """
+        story = self._story(txn_id)
+        if story is None:
+            raise not_found(txn_id)
+        return story.transaction
+
+    def _story(self, txn_id: str) -> Story | None:
+        return tell(self._journal.entries(txn_id))
+
+    def _cluster(self) -> str:
+        identity = self._reader.identity()
+        return identity.uid or identity.server
+
+    def _judged(self, carrier: Carrier, conditions: Conditions) -> tuple[tuple[HealthVector, ...], VerdictReport]:
+        health, spaces = self._settings.health, carrier.story.namespaces
+        deadline = min(self._clock.now() + health.settle_max, carrier.deadline())
+        carrier.pause(health.settle_min)
+        while not self._probe.settled(spaces) and self._clock.now() < deadline:
+            carrier.pause(health.sample_interval)
+        # As many samples as cover the time for which the incident has to stay quiet.
+        count = max(health.samples, math.ceil(health.quiet / health.sample_interval) + 1)
+        before = carrier.transaction.health_before
+        last: tuple[tuple[HealthVector, ...], VerdictReport] | None = None
+        while True:
+            after = carrier.samples(count)
+            report = judge(before, after, conditions, health)
+            if report.verdict == "RESOLVED" or self._clock.now() >= deadline:
+                return after, report
+            # Alerts fall silent later than what they watch; rates follow their windows: look until nothing moves.
+            only_alerts = conditions.alerts and not cleared(after, conditions.model_copy(update={"alerts": ()}), health)
+            still = last is not None and last[1].verdict == report.verdict and steady(last[0], after, health)
+            if report.verdict != "UNKNOWN" and still and not only_alerts and self._probe.settled(spaces):
+                return after, report
+            last = (after, report)
+            carrier.pause(health.sample_interval)
+
+    @contextmanager
+    def _at_work(self, txn_id: str, *, finished: bool = False) -> Iterator[Carrier]:
+        """Hold the transaction: with its lock, as its only engine; whatever breaks ends this engine's hold on it.
+
+        After an exception nobody here may go on as if nothing had happened: the next call starts from the journal,
+        where a write that was under way is in doubt.
+        """
+        carrier = self._live.get(txn_id)
+        try:
+            if carrier is None or not carrier.locks.held:
+                carrier = self._taken(txn_id, finished)
+            else:
+                carrier.locks.check()
+            yield carrier
+        except BaseException as error:
+            carrier = self._live.pop(txn_id, carrier)
+            if carrier is not None and isinstance(error, Exception) and not isinstance(error, LeaseLost):
+                self._let_go(carrier.locks)
+            raise
+        if carrier.ledger.ended:
+            self._live.pop(txn_id, None)
+            carrier.locks.release()
+
+    def _taken(self, txn_id: str, finished: bool) -> Carrier:
+        story = self._story(txn_id)
+        assert story is not None
+        locks = self._locks(story.namespaces, story.wide)
+        if story.ledger.ended and not finished:
+            return self._carrier(story, locks)
+        self._lock(locks)
+        fresh = self._story(txn_id)  # its last holder may have gone on until the lock was ours
+        assert fresh is not None
+        carrier = self._carrier(fresh, locks)
+        if not fresh.ledger.ended:
+            carrier.append("resumed", body={"identity": self._identity})
+            self._live[txn_id] = carrier
+        return carrier
+
+    def _lock(self, locks: LockSet) -> None:
+        self._tripwire("lock:before")
+        locks.acquire(self._settings.lease_seconds * 1.5)
+        self._tripwire("lock:after")
+
+    @staticmethod
+    def _let_go(locks: LockSet) -> None:
+        """Release after an error; if that fails, too, the lock runs out by itself."""
+        try:
+            locks.release()
+        except Exception:
+            locks.forget()
+
+    def _carrier(self, story: Story, locks: LockSet) -> Carrier:
+        return Carrier(
+            reader=self._reader,
+            writer=self._writer,
+            journal=self._journal,
+            clock=self._clock,
+            probe=self._probe,
+            settings=self._settings,
+            tripwire=self._tripwire,
+            story=story,
+            locks=locks,
+        )
+
+    def _locks(self, namespaces: tuple[str, ...], wide: bool) -> LockSet:
+        home = self._settings.lease_namespace
+        places = [(home or space, f"{LEASE_NAME}-{space}" if home else LEASE_NAME) for space in namespaces]
+        if wide or not places:
+            places.append((home or "default", f"{LEASE_NAME}-{CLUSTER_SCOPE}"))
+        return LockSet(
+            [
+                LeaseLock(
+                    reader=self._reader,
+                    writer=self._writer,
+                    clock=self._clock,
+                    namespace=namespace,
+                    name=name,
+                    identity=self._identity,
+                    seconds=self._settings.lease_seconds,
+                )
+                for namespace, name in places
+            ]
+        )
