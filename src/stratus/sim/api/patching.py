@@ -1,4 +1,4 @@
-"""PATCH: reads the patch, makes the new object of the old one, and hands it on as an update (or, for apply, a create)."""
+"""PATCH: reads the patch, makes the new object of the old one, hands it on as an update (or, for apply, a create)."""
 
 from __future__ import annotations
 

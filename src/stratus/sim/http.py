@@ -1,0 +1,334 @@
+"""The API server on the network: HTTPS in a thread of its own, with watches, followed logs and exec over WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from stratus.errors import StratusError
+from stratus.sim import tls as tls_files
+from stratus.sim.api import ANONYMOUS, ApiServer, Request, Response, Upgrade, User, Watch
+from stratus.sim.api.subresources import LogStream
+from stratus.sim.runtime import ExecResult
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from aiohttp import web
+
+#: Requests larger than this are refused, as a real API server refuses them.
+BODY_LIMIT = 3 * 1024 * 1024
+_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "v5.portforward.k8s.io")
+#: How long exec waits for more input before it runs a command whose client does not close its stdin.
+_STDIN_QUIET = 0.3
+
+
+class HttpError(StratusError):
+    """The server could not be started."""
+
+
+class HttpFront:
+    """Serves an `ApiServer`; a context manager.
+
+    Args:
+        api: what answers.
+        host: address to listen on; anything but a loopback address is refused.
+        port: TCP port, 0 for a free one.
+        tls: HTTPS with a throw-away authority (then certificates and tokens identify the user); plain HTTP without.
+        lock: held while a request is handled, so that nothing else touches the cluster meanwhile.
+    """
+
+    def __init__(
+        self, api: ApiServer, *, host: str = "127.0.0.1", port: int = 0, tls: bool = True, lock: threading.RLock
+    ) -> None:
+        self.api = api
+        self.host = host
+        self.port = port
+        self.lock = lock
+        self.identity = (
+            tls_files.make_identity(
+                (host, "localhost", "127.0.0.1"), user="kubernetes-admin", groups=("system:masters",)
+            )
+            if tls
+            else None
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._failure: Exception | None = None
+        self._streams: set[Watch | LogStream] = set()
+
+    # life
+
+    def start(self) -> HttpFront:
+        """Start serving; returns when connections are accepted.
+
+        Raises:
+            HttpError: when the address cannot be used.
+        """
+        if self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise HttpError(f"refusing to listen on {self.host}: the embedded cluster serves loopback addresses only")
+        self._thread = threading.Thread(target=self._run, name="stratus-api", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise HttpError(f"cannot listen on {self.host}:{self.port}: {self._failure}; choose another port")
+        return self
+
+    def close(self) -> None:
+        """End all watches and the server; returns when its thread has ended."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or self._stop is None:
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._stop.set)
+        thread.join()
+        self._thread = None
+
+    def __enter__(self) -> HttpFront:
+        return self if self._thread is not None else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Return the address of the server."""
+        return f"{'https' if self.identity else 'http'}://{self.host}:{self.port}"
+
+    def kubeconfig(self, *, token: bool = False) -> str:
+        """Return a kubeconfig for an administrator, by client certificate or by bearer token."""
+        cluster: dict[str, Any] = {"server": self.url}
+        user: dict[str, Any] = {}
+        if self.identity is not None:
+
+            def b64(data: bytes) -> str:
+                return base64.b64encode(data).decode()
+
+            cluster["certificate-authority-data"] = b64(self.identity.ca)
+            if token:
+                user["token"] = self.identity.token
+            else:
+                user["client-certificate-data"] = b64(self.identity.client_cert)
+                user["client-key-data"] = b64(self.identity.client_key)
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "stratus", "cluster": cluster}],
+            "users": [{"name": "admin", "user": user}],
+            "contexts": [
+                {"name": "stratus", "context": {"cluster": "stratus", "user": "admin", "namespace": "default"}}
+            ],
+            "current-context": "stratus",
+        }
+        # JSON is YAML, and needs no writer.
+        return json.dumps(config, indent=2) + "\n"
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        self._loop = loop
+        try:
+            loop.run_until_complete(self._serve())
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+            with contextlib.suppress(Exception):
+                loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    async def _serve(self) -> None:
+        from aiohttp import web
+
+        self._stop = asyncio.Event()
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.router.add_route("*", "/{path:.*}", self._entry)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            context = tls_files.server_context(self.identity) if self.identity is not None else None
+            site = web.TCPSite(runner, self.host, self.port, ssl_context=context)
+            await site.start()
+            self.port = runner.addresses[0][1]
+            self._ready.set()
+            await self._stop.wait()
+            for stream in list(self._streams):
+                with self.lock:
+                    stream.close()
+                if (wake := getattr(stream, "wake", None)) is not None:
+                    wake()
+        finally:
+            await runner.cleanup()
+            # Closed TLS transports finish in the next turns of the loop.
+            await asyncio.sleep(0)
+            others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    # requests
+
+    def _user(self, request: web.Request) -> User | None:
+        if self.identity is None:
+            return User()
+        given = request.headers.get("Authorization", "")
+        if given.startswith("Bearer "):
+            token = given.removeprefix("Bearer ").strip()
+            if token == self.identity.token:
+                return User()
+            return self.api.tokens.get(token)
+        certificate = request.get_extra_info("peercert")
+        if certificate:
+            name, groups = tls_files.subject(certificate)
+            return User(name, (*groups, "system:authenticated"))
+        return ANONYMOUS
+
+    async def _entry(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            text = f"Request entity too large: limit is {BODY_LIMIT}"
+            status = {
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": text,
+                "reason": "RequestEntityTooLarge", "code": 413,
+            }  # fmt: skip
+            return web.json_response(status, status=413)
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        groups = request.headers.getall("Impersonate-Group", [])
+        if groups:
+            headers["impersonate-group"] = ",".join(groups)
+        user = self._user(request)
+        asked = Request(request.method, request.raw_path, headers, body, user)
+
+        def handle() -> Any:
+            with self.lock:
+                answer = self.api.handle(asked)
+                if isinstance(answer, Response):
+                    _ = answer.body  # serialised under the lock: the objects are not touched afterwards
+                return answer
+
+        answer = await asyncio.get_running_loop().run_in_executor(None, handle)
+        if isinstance(answer, Response):
+            out = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+            out.headers["Content-Type"] = answer.content_type
+            out.headers["Cache-Control"] = "no-cache, private"
+            return out
+        if isinstance(answer, Upgrade):
+            return await self._exec(request, answer)
+        return await self._stream(request, answer)
+
+    async def _stream(self, request: web.Request, stream: Watch | LogStream) -> web.StreamResponse:
+        from aiohttp import web
+
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(changed.set)
+
+        stream.on_ready = wake
+        self._streams.add(stream)
+        out = web.StreamResponse(status=stream.status, headers={"Content-Type": stream.content_type})
+        out.headers["Cache-Control"] = "no-cache, private"
+        deadline = loop.time() + stream.timeout if stream.timeout else None
+        poll = getattr(stream, "poll_every", None)
+        try:
+            await out.prepare(request)
+            assert self._stop is not None
+            while not self._stop.is_set():
+                changed.clear()
+                with self.lock:
+                    data, done = stream.take(), stream.done
+                if data:
+                    await out.write(data)
+                if done:
+                    break
+                wait = poll
+                if deadline is not None:
+                    left = deadline - loop.time()
+                    if left <= 0:
+                        with self.lock:
+                            if isinstance(stream, Watch):
+                                stream.expire()
+                                data = stream.take()
+                        if data:
+                            await out.write(data)
+                        break
+                    wait = left if wait is None else min(wait, left)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), wait)
+            await out.write_eof()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            stream.on_ready = None
+            with self.lock:
+                stream.close()
+            self._streams.discard(stream)
+        return out
+
+    async def _exec(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
+        from aiohttp import WSMsgType, web
+
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            text = "unable to upgrade: missing upgrade headers in request: a WebSocket is needed"
+            status = {
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": text,
+                "reason": "BadRequest", "code": 400,
+            }  # fmt: skip
+            return web.json_response(status, status=400)
+        socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=BODY_LIMIT)
+        await socket.prepare(request)
+        stdin = bytearray()
+        if upgrade.stdin:
+            while True:
+                try:
+                    message = await asyncio.wait_for(socket.receive(), _STDIN_QUIET if stdin or upgrade.tty else 5.0)
+                except TimeoutError:
+                    break
+                if message.type is not WSMsgType.BINARY:
+                    if message.type is WSMsgType.TEXT:
+                        continue
+                    break
+                data: bytes = message.data
+                if data[:1] == b"\xff" or not data:
+                    break
+                if data[0] == 0:
+                    stdin += data[1:]
+
+        def run() -> ExecResult:
+            with self.lock:
+                return upgrade.run(bytes(stdin))
+
+        result = await asyncio.get_running_loop().run_in_executor(None, run)
+        with contextlib.suppress(ConnectionError):
+            if result.stdout:
+                await socket.send_bytes(b"\x01" + result.stdout.encode())
+            if result.stderr:
+                await socket.send_bytes((b"\x01" if upgrade.tty else b"\x02") + result.stderr.encode())
+            await socket.send_bytes(b"\x03" + json.dumps(exit_status(result)).encode())
+            await socket.close()
+        return socket
+
+
+def exit_status(result: ExecResult) -> dict[str, Any]:
+    """Return the Status that ends an exec."""
+    if result.exit_code == 0:
+        return {"metadata": {}, "status": "Success"}
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: exit status {result.exit_code}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(result.exit_code)}]},
+    }
