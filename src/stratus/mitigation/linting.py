@@ -12,6 +12,7 @@ from stratus.cluster.base import ClusterReader, ClusterRehearser
 from stratus.errors import ClusterError, CommandRefused, InDoubt, NotFound, UsageError
 from stratus.mitigation import podspec
 from stratus.mitigation.diffing import differences
+from stratus.mitigation.losses import losses
 from stratus.mitigation.ownership import installer_note
 from stratus.mitigation.policy import Policy, check_change, check_target, effective_namespaces, unavailable_pods
 from stratus.mitigation.rehearsal import NotRehearsable, OverlayReader, rehearse
@@ -195,7 +196,8 @@ def _lint_write(
         ]
     except ClusterError as error:
         return [_refused_by_server(line, error, write.target, draft.reader)]
-    if refusals := list(check_change(write, before, after, policy, line)):
+    lost = [_lost(line, write, loss) for loss in losses(write, before, after)]
+    if refusals := [*lost, *check_change(write, before, after, policy, line)]:
         return refusals
     diff = differences(before, after)
     draft.reader.put(write.target, after)
@@ -239,6 +241,15 @@ def _irreversible(line: str, write: ApiWrite, rule: ReversibilityRule) -> Refusa
         code=rule.reversibility,
         message=f"{write.method} on {write.target} cannot be taken back: {rule.reason}",
         hint="repair the object with scale, set, patch, label or rollout undo instead",
+    )
+
+
+def _lost(line: str, write: ApiWrite, loss: str) -> Refusal:
+    return Refusal(
+        command=line,
+        code="irreversible",
+        message=f"the change to {write.target} cannot be taken back as a whole: {loss}",
+        hint="leave that field as it is",
     )
 
 

@@ -34,8 +34,12 @@ class Policy:
     repositories: frozenset[str] = field(default_factory=frozenset)
 
     def blames(self, ref: ObjectRef) -> bool:
-        """Whether the diagnosis is about this very object."""
-        if self.hypothesis is None:
+        """Whether the diagnosis is about this very object.
+
+        A cause that only a model believes in does not count: text from the cluster could have talked it into blaming
+        just the object that protects. What unlocks a protection was found by an analyzer.
+        """
+        if self.hypothesis is None or self.hypothesis.analyzer == "model":
             return False
         if ref.kind == "Node" and self.hypothesis.facts.get("node") == ref.name:
             return True
