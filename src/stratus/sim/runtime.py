@@ -21,6 +21,8 @@ class Run:
         stops_after: seconds the process needs to end after SIGTERM; None when it ignores the signal (it is then
             killed when the grace period is over).
         stop_code: the exit code it ends with after SIGTERM.
+        poll_after: seconds after which the kubelet asks `poll` how it goes on, because what becomes of the process
+            depends on what happens around it (`until nslookup db; do sleep 2; done`); None when nothing does.
     """
 
     exit_after: float | None = None
@@ -29,6 +31,7 @@ class Run:
     message: str = ""
     stops_after: float | None = 0.0
     stop_code: int = 0
+    poll_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,17 @@ class ContainerRuntime(Protocol):
     """Plays the processes of containers.
 
     `pod` and `container` are the stored pod and one entry of its `spec.containers` or `spec.initContainers`; both are
-    read only. Nothing here may read a wall clock or an unseeded generator. `listens`, `probe`, `logs`, `exec` and `usage` are reads: the same
-    state gives the same answer, and `exec` changes nothing but what the command itself changes inside the container.
+    read only. Nothing here may read a wall clock or an unseeded generator. `listens`, `probe`, `logs`, `exec` and
+    `usage` are reads: the same state gives the same answer, and `exec` changes nothing but what the command itself
+    changes inside the container.
     """
 
     def start(self, pod: Obj, container: Obj, env: dict[str, str], restart: int) -> Run:
         """Start the process with the resolved environment; `restart` counts earlier starts in this pod."""
+        ...
+
+    def poll(self, pod: Obj, container: Obj) -> Run:
+        """Look again at a process whose last `Run` had `poll_after`; times of the answer count from now."""
         ...
 
     def stop(self, pod: Obj, container: Obj) -> None:

@@ -1,0 +1,245 @@
+"""Turns Services and pods into Endpoints and EndpointSlices: which address serves which port, ready or not."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from stratus.kit.clock import iso
+from stratus.sim.controllers.base import Controller, Key
+from stratus.sim.controllers.common import is_true, key_of, owner_reference, suffix
+from stratus.sim.store import Change, Obj
+
+TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+MANAGED = "endpointslice.kubernetes.io/managed-by"
+SERVICE = "kubernetes.io/service-name"
+
+
+def resolve_port(port: Obj, pod: Obj) -> int | None:
+    """Return the container port a Service port leads to in a pod; None when the pod has no port of that name."""
+    target = port.get("targetPort", port.get("port"))
+    if isinstance(target, int):
+        return target or port.get("port")
+    for container in _port_holders(pod):
+        for declared in container.get("ports") or ():
+            if declared.get("name") == target and declared.get("protocol", "TCP") == port.get("protocol", "TCP"):
+                return int(declared["containerPort"])
+    return None
+
+
+def _port_holders(pod: Obj) -> list[Obj]:
+    sidecars = [c for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    return [*pod["spec"].get("containers", ()), *sidecars]
+
+
+class EndpointsController(Controller):
+    """Services, and the pods behind them."""
+
+    name: ClassVar[str] = "endpoints"
+    component: ClassVar[str] = "endpoint-slice-controller"
+    resources: ClassVar[tuple[str, ...]] = ("services", "pods", "endpoints", "endpointslices.discovery.k8s.io")
+
+    def on_change(self, change: Change) -> None:
+        """A Service, or those that select (or selected) a pod."""
+        obj = change.object
+        namespace = obj["metadata"].get("namespace", "")
+        if change.resource == "services":
+            self.enqueue(key_of(obj))
+        elif change.resource == "endpoints":
+            if change.type == "DELETED":
+                self.enqueue(key_of(obj))
+        elif change.resource == "pods":
+            if change.type == "MODIFIED" and change.previous is not None and _same(change.previous, obj):
+                return
+            labels = [obj["metadata"].get("labels") or {}]
+            if change.previous is not None:
+                labels.append(change.previous["metadata"].get("labels") or {})
+            for service in self.store.list("services", namespace):
+                wanted = service["spec"].get("selector")
+                if wanted and any(all(have.get(k) == v for k, v in wanted.items()) for have in labels):
+                    self.enqueue(key_of(service))
+        elif change.type != "ADDED":
+            owner = (obj["metadata"].get("labels") or {}).get(SERVICE)
+            if owner and change.type == "DELETED":
+                self.enqueue((namespace, owner))
+
+    def sync(self, key: Key) -> None:
+        """Bring the Endpoints and the EndpointSlice of one Service up to date."""
+        service = self.store.get("services", *key)
+        if service is None:
+            if self.store.get("endpoints", *key) is not None:
+                self.store.delete("endpoints", *key)
+            return
+        if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+            return
+        pods = self.control.index.select_labels(key[0], service["spec"]["selector"])
+        groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]] = {}
+        for pod in sorted(pods, key=lambda p: (p["metadata"]["creationTimestamp"], p["metadata"]["name"])):
+            status = pod.get("status", {})
+            if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+                continue
+            ports: list[Obj] = []
+            for port in service["spec"].get("ports") or ():
+                number = resolve_port(port, pod)
+                if number is None:
+                    continue
+                entry = {"name": port.get("name", ""), "protocol": port.get("protocol", "TCP"), "port": number}
+                if port.get("appProtocol"):
+                    entry["appProtocol"] = port["appProtocol"]
+                ports.append(entry)
+            if not ports and service["spec"].get("ports"):
+                continue
+            signature = tuple((p["name"], p["protocol"], p["port"], p.get("appProtocol")) for p in ports)
+            groups.setdefault(signature, []).append((pod, {"ports": ports}))
+        self._slices(service, key, groups)
+        self._endpoints(service, key, groups)
+
+    # EndpointSlices
+
+    def _slices(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]]) -> None:
+        publish = bool(service["spec"].get("publishNotReadyAddresses"))
+        wanted: list[tuple[list[Obj] | None, list[Obj] | None]] = []
+        for members in groups.values():
+            endpoints = [_endpoint(pod, publish) for pod, _ in members]
+            wanted.append((endpoints, members[0][1]["ports"]))
+        if not wanted:
+            wanted.append((None, None))
+        mine = [
+            o
+            for resource, o in self.store.owned_by(service["metadata"]["uid"])
+            if resource == "endpointslices.discovery.k8s.io"
+            and (o["metadata"].get("labels") or {}).get(MANAGED) == "endpointslice-controller.k8s.io"
+        ]
+        labels = {
+            **(service["metadata"].get("labels") or {}),
+            MANAGED: "endpointslice-controller.k8s.io",
+            SERVICE: key[1],
+        }
+        if service["spec"].get("clusterIP") == "None":
+            labels["service.kubernetes.io/headless"] = ""
+        for position, (endpoints, ports) in enumerate(wanted):
+            if position < len(mine):
+                old = mine[position]
+                body = {**old, "endpoints": endpoints, "ports": ports}
+                body["metadata"] = {**old["metadata"], "labels": labels}
+                if body == old:
+                    continue
+                annotations = {**(old["metadata"].get("annotations") or {}), TRIGGER: iso(self.clock.now())}
+                body["metadata"]["annotations"] = annotations
+                self.store.update("endpointslices.discovery.k8s.io", body)
+                continue
+            self.store.create(
+                "endpointslices.discovery.k8s.io",
+                {
+                    "kind": "EndpointSlice",
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "metadata": {
+                        "name": f"{key[1]}-{suffix(self.control.rng)}",
+                        "generateName": f"{key[1]}-",
+                        "namespace": key[0],
+                        "labels": labels,
+                        "annotations": {TRIGGER: iso(self.clock.now())},
+                        "ownerReferences": [owner_reference(service)],
+                    },
+                    "addressType": "IPv4",
+                    "endpoints": endpoints,
+                    "ports": ports,
+                },
+            )
+        for extra in mine[len(wanted) :]:
+            self.store.delete("endpointslices.discovery.k8s.io", *key_of(extra))
+
+    # Endpoints
+
+    def _endpoints(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]]) -> None:
+        publish = bool(service["spec"].get("publishNotReadyAddresses"))
+        subsets = []
+        for members in groups.values():
+            subset: Obj = {}
+            ready, unready = [], []
+            for pod, _ in members:
+                if "deletionTimestamp" in pod["metadata"] and not publish:
+                    continue
+                address: Obj = {"ip": pod["status"]["podIP"]}
+                if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == key[1]:
+                    address["hostname"] = pod["spec"]["hostname"]
+                address["nodeName"] = pod["spec"].get("nodeName")
+                address["targetRef"] = _target(pod)
+                (ready if publish or is_true(pod, "Ready") else unready).append(address)
+            if ready:
+                subset["addresses"] = sorted(ready, key=lambda a: a["ip"])
+            if unready:
+                subset["notReadyAddresses"] = sorted(unready, key=lambda a: a["ip"])
+            if not subset:
+                continue
+            subset["ports"] = [
+                {k: v for k, v in (("name", p["name"]), ("port", p["port"]), ("protocol", p["protocol"])) if v}
+                for p in members[0][1]["ports"]
+            ]
+            subsets.append(subset)
+        labels = {
+            **(service["metadata"].get("labels") or {}),
+            "endpoints.kubernetes.io/managed-by": "endpoint-controller",
+        }
+        if service["spec"].get("clusterIP") == "None":
+            labels["service.kubernetes.io/headless"] = ""
+        old = self.store.get("endpoints", *key)
+        if old is not None:
+            body = {k: v for k, v in old.items() if k != "subsets"}
+            if subsets:
+                body["subsets"] = subsets
+            body["metadata"] = {**old["metadata"], "labels": labels}
+            if body != old:
+                annotations = {**(old["metadata"].get("annotations") or {}), TRIGGER: iso(self.clock.now())}
+                body["metadata"]["annotations"] = annotations
+                self.store.update("endpoints", body)
+            return
+        body = {
+            "kind": "Endpoints",
+            "apiVersion": "v1",
+            "metadata": {
+                "name": key[1],
+                "namespace": key[0],
+                "labels": labels,
+                "annotations": {TRIGGER: iso(self.clock.now())},
+            },
+        }
+        if subsets:
+            body["subsets"] = subsets
+        self.store.create("endpoints", body)
+
+
+def _target(pod: Obj) -> Obj:
+    meta = pod["metadata"]
+    return {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}
+
+
+def _endpoint(pod: Obj, publish: bool) -> Obj:
+    serving = publish or is_true(pod, "Ready")
+    terminating = "deletionTimestamp" in pod["metadata"]
+    endpoint: Obj = {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": {
+            "ready": serving and (publish or not terminating),
+            "serving": serving,
+            "terminating": terminating,
+        },
+    }
+    if pod["spec"].get("hostname") and pod["spec"].get("subdomain"):
+        endpoint["hostname"] = pod["spec"]["hostname"]
+    endpoint["targetRef"] = _target(pod)
+    if pod["spec"].get("nodeName"):
+        endpoint["nodeName"] = pod["spec"]["nodeName"]
+    return endpoint
+
+
+def _same(before: Obj, after: Obj) -> bool:
+    """Tell whether a change of a pod cannot matter to any Service."""
+    old, new = before.get("status", {}), after.get("status", {})
+    return (
+        before["metadata"].get("labels") == after["metadata"].get("labels")
+        and before["metadata"].get("deletionTimestamp") == after["metadata"].get("deletionTimestamp")
+        and old.get("podIP") == new.get("podIP")
+        and old.get("phase") == new.get("phase")
+        and is_true(before, "Ready") == is_true(after, "Ready")
+        and before["spec"].get("nodeName") == after["spec"].get("nodeName")
+    )

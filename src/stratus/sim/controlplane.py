@@ -1,0 +1,187 @@
+"""The control plane: changes of the store become keys, keys are reconciled to quiescence, later work waits on timers."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+
+from stratus.errors import StratusError
+from stratus.kit.clock import VirtualClock
+from stratus.sim.controllers.admission import PodAdmission
+from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
+from stratus.sim.controllers.table import CONTROLLERS
+from stratus.sim.events import EventRecorder
+from stratus.sim.kubelet.kubelet import Kubelet
+from stratus.sim.network import Network
+from stratus.sim.registry import ImageRegistry
+from stratus.sim.runtime import ContainerRuntime
+from stratus.sim.scheduler import Scheduler
+from stratus.sim.store import Change, Obj, Store
+
+#: A drain that reconciles this many keys without coming to rest is a defect, not a busy cluster.
+RUNAWAY = 200_000
+
+
+class Runaway(StratusError):
+    """The controllers did not come to rest; the message names the keys they keep turning."""
+
+
+class ControlPlane:
+    """Controllers, scheduler and kubelets over one store.
+
+    Forking: every part keeps what it must remember between two passes as plain data (`Controller.state`, the
+    kubelet's pod states, the event recorder's counters) and every pending moment as a record in `timers`.
+    `fork` builds a control plane over the forked store, clock and generator, copies that data and re-arms the timers
+    there; nothing is shared but the stored objects, which nobody mutates. A container runtime with state of its own
+    is forked by its owner and handed in.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: VirtualClock,
+        rng: random.Random,
+        registry: ImageRegistry,
+        runtime: ContainerRuntime,
+        *,
+        admit: Callable[[Obj], Obj] | None = None,
+        replay: bool = True,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.rng = rng
+        self.registry = registry
+        self.runtime = runtime
+        self.index = PodIndex()
+        self.events = EventRecorder(store, clock)
+        self.timers = Timers(clock, self._fire)
+        self.admit: Callable[[Obj], Obj] = admit or PodAdmission(self)
+        self._queue: dict[tuple[str, Key], None] = {}
+        self._running = False
+        self.controllers: dict[str, Controller] = {}
+        self._watchers: dict[str, list[Controller]] = {}
+        for kind in CONTROLLERS:
+            self._add(kind(self))
+        self.scheduler = Scheduler(self)
+        self._add(self.scheduler)
+        self.kubelet = Kubelet(self)
+        self._add(self.kubelet)
+        self.network = Network(store, self.index, self.kubelet.serving, runtime)
+        self._attach(runtime)
+        self._unsubscribe = store.subscribe(self._on_change)
+        if replay:
+            self._replay()
+
+    def _attach(self, runtime: ContainerRuntime) -> None:
+        attach = getattr(runtime, "attach", None)
+        if attach is not None:
+            attach(self)
+
+    def _add(self, controller: Controller) -> None:
+        self.controllers[controller.name] = controller
+        for resource in controller.resources:
+            self._watchers.setdefault(resource, []).append(controller)
+
+    def _replay(self) -> None:
+        for pod in self.store.list("pods"):
+            self.index.put(pod)
+        for resource in self.store.resources():
+            for obj in self.store.list(resource):
+                change = Change("ADDED", resource, obj, None, self.store.rv)
+                for controller in self._watchers.get(resource, ()):
+                    controller.on_change(change)
+                for controller in self._watchers.get("*", ()):
+                    controller.on_change(change)
+
+    # input
+
+    def enqueue(self, controller: str, key: Key) -> None:
+        """Mark a key as dirty."""
+        self._queue[controller, key] = None
+
+    def _on_change(self, change: Change) -> None:
+        if change.resource == "pods":
+            self.index.apply(change)
+        elif change.resource == "events":
+            if change.type == "ADDED":
+                self._expect_expiry()
+            return
+        for controller in self._watchers.get(change.resource, ()):
+            controller.on_change(change)
+        for controller in self._watchers.get("*", ()):
+            controller.on_change(change)
+
+    def _expect_expiry(self) -> None:
+        if ("events", ("", ""), "") not in self.timers._current:
+            self.timers.set(("events", ("", ""), ""), self.clock.now() + 3600.0)
+
+    def _fire(self, name: tuple[str, Key, str]) -> None:
+        controller, key, tag = name
+        if controller == "events":
+            upcoming = self.events.expire()
+            if upcoming is not None:
+                self.timers.set(name, max(upcoming, self.clock.now() + 1.0))
+            return
+        self.controllers[controller].on_timer(key, tag)
+        self.drain()
+
+    # work
+
+    def drain(self) -> int:
+        """Reconcile dirty keys until none is left, at the present moment; return how many passes that took.
+
+        Raises:
+            Runaway: when the controllers do not come to rest.
+        """
+        if self._running:
+            return 0
+        self._running = True
+        passes = 0
+        queue = self._queue
+        try:
+            while queue:
+                name, key = next(iter(queue))
+                del queue[name, key]
+                self.controllers[name].sync(key)
+                passes += 1
+                if passes > RUNAWAY:
+                    turning = sorted({f"{n} {'/'.join(k)}" for n, k in queue})[:5]
+                    raise Runaway(f"the controllers do not come to rest; still turning: {', '.join(turning)}")
+        finally:
+            self._running = False
+        return passes
+
+    # forks and end
+
+    def fork(
+        self, store: Store, clock: VirtualClock, rng: random.Random, runtime: ContainerRuntime | None = None
+    ) -> ControlPlane:
+        """Return a control plane that goes on from here over a forked store, clock and generator.
+
+        `runtime` is the fork's own container runtime; a runtime with `fork(control)` (the generic one) is forked here
+        when none is given.
+        """
+        fork_runtime = getattr(self.runtime, "fork", None)
+        inner = runtime or (copy.copy(self.runtime) if fork_runtime is not None else self.runtime)
+        twin = ControlPlane(store, clock, rng, self.registry, inner, replay=False)
+        for pod in store.list("pods"):
+            twin.index.put(pod)
+        for name, controller in twin.controllers.items():
+            controller.adopt_state(self.controllers[name])
+        twin.events.copy_state(self.events)
+        twin._queue = dict(self._queue)
+        if runtime is None and fork_runtime is not None:
+            twin.set_runtime(fork_runtime(twin))
+        twin.timers.copy_from(self.timers)
+        return twin
+
+    def set_runtime(self, runtime: ContainerRuntime) -> None:
+        """Let another container runtime play the processes from now on."""
+        self.runtime = runtime
+        self.network.runtime = runtime
+
+    def close(self) -> None:
+        """Stop following the store and take all timers off the clock."""
+        self._unsubscribe()
+        self.timers.stop()

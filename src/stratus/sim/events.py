@@ -1,0 +1,190 @@
+"""Records events as the real recorder does: repeats are counted, similar ones combined, floods dropped."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+from stratus.kit.clock import Clock, iso
+from stratus.sim.store import Obj, Store
+
+#: A source may write this many events about one object at once, then one per REFILL seconds.
+BURST, REFILL = 25, 300.0
+#: From this many different messages with one reason on, events are combined for WINDOW seconds.
+SIMILAR, WINDOW = 10, 600.0
+#: Seconds an event is kept.
+TTL = 3600.0
+
+
+def reference(obj: Obj, field_path: str = "") -> Obj:
+    """Return the `involvedObject` naming a stored object, or one container of it."""
+    meta = obj["metadata"]
+    ref: Obj = {"kind": obj.get("kind", "")}
+    if meta.get("namespace"):
+        ref["namespace"] = meta["namespace"]
+    ref["name"] = meta["name"]
+    ref["uid"] = meta.get("uid", "")
+    ref["apiVersion"] = obj.get("apiVersion", "v1")
+    if meta.get("resourceVersion"):
+        ref["resourceVersion"] = meta["resourceVersion"]
+    if field_path:
+        ref["fieldPath"] = field_path
+    return ref
+
+
+def micro(moment: float) -> str:
+    """Format epoch seconds as a MicroTime: `2026-01-05T09:00:00.250000Z`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class EventRecorder:
+    """Writes events of the control plane and the kubelets into the store.
+
+    All state is plain data, so `copy_state` makes a fork's recorder go on exactly where this one is.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self._serial = 0
+        self._known: dict[tuple[Any, ...], tuple[str, str]] = {}
+        self._similar: dict[tuple[Any, ...], tuple[dict[str, None], float]] = {}
+        self._tokens: dict[tuple[Any, ...], tuple[float, float]] = {}
+        self._expiry: deque[tuple[float, str, str]] = deque()
+
+    def copy_state(self, other: EventRecorder) -> None:
+        """Take over the counters of another recorder."""
+        self._serial = other._serial
+        self._known = dict(other._known)
+        self._similar = {k: (dict(names), at) for k, (names, at) in other._similar.items()}
+        self._tokens = dict(other._tokens)
+        self._expiry = deque(other._expiry)
+
+    def record(
+        self,
+        obj: Obj,
+        type_: str,
+        reason: str,
+        message: str,
+        component: str,
+        *,
+        host: str = "",
+        field_path: str = "",
+    ) -> None:
+        """Record an event of the older kind, with `count`, `firstTimestamp` and `lastTimestamp`."""
+        now = self.clock.now()
+        involved = reference(obj, field_path)
+        if not self._allowed((component, host, involved["kind"], involved.get("namespace"), involved["uid"]), now):
+            return
+        group = (component, host, involved["kind"], involved["uid"], field_path, type_, reason)
+        key: tuple[Any, ...] = (*group, message)
+        names, last = self._similar.get(group, ({}, now))
+        if now - last > WINDOW:
+            names = {}
+        names[message] = None
+        if len(names) >= SIMILAR:
+            key = group
+            message = "(combined from similar events): " + message
+            names.pop(next(iter(names)))
+        self._similar[group] = (names, now)
+        known = self._known.get(key)
+        stored = self.store.get("events", *known) if known else None
+        if stored is not None and now - self._seen(stored) <= WINDOW * 6:
+            self.store.update(
+                "events", {**stored, "count": stored.get("count", 1) + 1, "lastTimestamp": iso(now), "message": message}
+            )
+            return
+        namespace = involved.get("namespace", "default")
+        name = self._name(involved["name"], now)
+        self._known[key] = (namespace, name)
+        source = {"component": component, "host": host} if host else {"component": component}
+        self._create(
+            namespace,
+            name,
+            {
+                "involvedObject": involved,
+                "reason": reason,
+                "message": message,
+                "source": source,
+                "firstTimestamp": iso(now),
+                "lastTimestamp": iso(now),
+                "count": 1,
+                "type": type_,
+                "eventTime": None,
+                "reportingComponent": component,
+                "reportingInstance": host,
+            },
+            now,
+        )
+
+    def record_new(
+        self, obj: Obj, type_: str, reason: str, message: str, component: str, action: str, instance: str
+    ) -> None:
+        """Record an event of the newer kind (the scheduler's): `eventTime`, and a `series` once it repeats."""
+        now = self.clock.now()
+        involved = reference(obj)
+        key = ("new", component, involved["kind"], involved["uid"], type_, reason, message, action)
+        known = self._known.get(key)
+        stored = self.store.get("events", *known) if known else None
+        if stored is not None:
+            count = stored.get("series", {}).get("count", 1) + 1
+            self.store.update("events", {**stored, "series": {"count": count, "lastObservedTime": micro(now)}})
+            return
+        namespace = involved.get("namespace", "default")
+        name = self._name(involved["name"], now)
+        self._known[key] = (namespace, name)
+        self._create(
+            namespace,
+            name,
+            {
+                "involvedObject": involved,
+                "reason": reason,
+                "message": message,
+                "source": {},
+                "firstTimestamp": None,
+                "lastTimestamp": None,
+                "type": type_,
+                "eventTime": micro(now),
+                "action": action,
+                "reportingComponent": component,
+                "reportingInstance": instance,
+            },
+            now,
+        )
+
+    def expire(self) -> float | None:
+        """Drop events that are over an hour old; return when the next one will be."""
+        now = self.clock.now()
+        while self._expiry and self._expiry[0][0] <= now:
+            _, namespace, name = self._expiry.popleft()
+            stored = self.store.get("events", namespace, name)
+            if stored is None:
+                continue
+            lives_until = self._seen(stored) + TTL
+            if lives_until > now:
+                self._expiry.append((lives_until, namespace, name))
+            else:
+                self.store.delete("events", namespace, name)
+        return self._expiry[0][0] if self._expiry else None
+
+    def _create(self, namespace: str, name: str, body: Obj, now: float) -> None:
+        event = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}, **body}
+        self._expiry.append((now + TTL, namespace, name))
+        self.store.create("events", event)
+
+    @staticmethod
+    def _seen(event: Obj) -> float:
+        text = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp") or event["eventTime"]
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+    def _name(self, subject: str, now: float) -> str:
+        self._serial += 1
+        return f"{subject}.{int(now * 1e6) * 1000 + self._serial % 1000000:016x}"
+
+    def _allowed(self, key: tuple[Any, ...], now: float) -> bool:
+        tokens, since = self._tokens.get(key, (float(BURST), now))
+        tokens = min(float(BURST), tokens + (now - since) / REFILL)
+        allowed = tokens >= 1.0
+        self._tokens[key] = (tokens - 1.0 if allowed else tokens, now)
+        return allowed

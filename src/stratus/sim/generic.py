@@ -1,0 +1,562 @@
+"""Plays any container image: runs its command on the small shell, serves its ports, answers probes, keeps logs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from stratus.sim.containerworld import ABSENT, ContainerWorld, flag_ports
+from stratus.sim.controllers.common import controller_ref, spread
+from stratus.sim.kubelet.environment import expand
+from stratus.sim.quantity import parse_quantity
+from stratus.sim.registry import ImageBehaviour, ImageRegistry
+from stratus.sim.runtime import ExecResult, ProbeResult, Run
+from stratus.sim.shell import Outcome, Shell
+from stratus.sim.store import Obj
+
+if TYPE_CHECKING:
+    from stratus.sim.controlplane import ControlPlane
+    from stratus.sim.network import Network
+    from stratus.sim.store import Store
+
+RUNC = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+    "unable to start container process: "
+)
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: A pod annotation that sets how much memory its containers use (a quantity).
+MEMORY_ANNOTATION = "sim.stratus.dev/memory"
+MIB = 1048576.0
+#: Rounds of an endless loop whose output is kept.
+ROUNDS = 400
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class HttpReply:
+    """An answer to a request; status 0 when the process does not speak HTTP."""
+
+    status: int
+    body: str = ""
+
+
+@dataclass(slots=True)
+class Process:
+    """One start of a container's process: what it was given and what has become of it so far."""
+
+    argv: list[str]
+    env: dict[str, str]
+    started_at: float
+    restart: int
+    outcome: Outcome = field(default_factory=Outcome)
+    journal: list[Any] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    dirs: set[str] = field(default_factory=set)
+    ended_at: float | None = None
+    #: The image's own server is what runs (and not a shell or tool).
+    app: bool = False
+
+
+class GenericRuntime:
+    """A ContainerRuntime for images nobody wrote a model of.
+
+    Give it to a ControlPlane, which attaches itself. State is plain data keyed by (pod uid, container); `fork(control)`
+    returns a copy for a forked control plane. Subclasses override `http`, `listens`, `usage` or `start` for the
+    containers they know and call up for the rest.
+    """
+
+    def __init__(self, registry: ImageRegistry) -> None:
+        self.registry = registry
+        self.running: dict[Key, Process] = {}
+        self.ended: dict[Key, Process] = {}
+        self.volumes: dict[Key, dict[str, str]] = {}
+        self.learned: dict[tuple[str, ...], tuple[frozenset[int], frozenset[str]]] = {}
+        self._control: ControlPlane | None = None
+
+    # where it lives
+
+    def attach(self, control: ControlPlane) -> None:
+        """Become the runtime of a control plane."""
+        self._control = control
+
+    @property
+    def control(self) -> ControlPlane:
+        """Return the control plane this runtime belongs to."""
+        if self._control is None:
+            raise RuntimeError("the runtime is not attached to a control plane; hand it to ControlPlane(...)")
+        return self._control
+
+    @property
+    def store(self) -> Store:
+        """Return the cluster's objects."""
+        return self.control.store
+
+    @property
+    def network(self) -> Network:
+        """Return the cluster's network."""
+        return self.control.network
+
+    def now(self) -> float:
+        """Return the present moment."""
+        return self.control.clock.now()
+
+    def fork(self, control: ControlPlane) -> GenericRuntime:
+        """Return a copy that lives in a forked control plane."""
+        twin = copy.copy(self)
+        twin.running = {k: _copy(p) for k, p in self.running.items()}
+        twin.ended = {k: _copy(p) for k, p in self.ended.items()}
+        twin.volumes = {k: dict(files) for k, files in self.volumes.items()}
+        twin.learned = dict(self.learned)
+        twin._control = control
+        return twin
+
+    def forget(self, uid: str) -> None:
+        """A pod is gone for good."""
+        for table in (self.running, self.ended, self.volumes):
+            for key in [k for k in table if k[0] == uid]:
+                del table[key]  # type: ignore[attr-defined]
+
+    def nameserver(self) -> str:
+        """Return the cluster's DNS address."""
+        service = self.store.get("services", "kube-system", "kube-dns")
+        return service["spec"].get("clusterIP", "10.96.0.10") if service is not None else "10.96.0.10"
+
+    # images
+
+    def behaviour(self, container: Obj) -> ImageBehaviour:
+        """Return what a container's image does."""
+        return self.registry.behaviour(container["image"])
+
+    def _workload(self, pod: Obj, container: Obj) -> tuple[str, ...]:
+        owner = controller_ref(pod)
+        name = pod["metadata"]["name"]
+        if owner is not None:
+            name = owner["name"]
+            if owner["kind"] == "ReplicaSet":
+                name = name.rpartition("-")[0] or name
+        image = self.registry.canonical(container["image"]).rpartition(":")[0]
+        return pod["metadata"]["namespace"], name, container["name"], image
+
+    def _learn(self, pod: Obj, container: Obj) -> tuple[frozenset[int], frozenset[str]]:
+        """Fix, at a workload's first start, what the program in an unknown image listens on and answers.
+
+        A later change of the pod's declared ports or probes then does not change the program, as in life.
+        """
+        key = self._workload(pod, container)
+        found = self.learned.get(key)
+        if found is not None:
+            return found
+        ports = {p["containerPort"] for p in container.get("ports") or () if p.get("protocol", "TCP") == "TCP"}
+        paths = set()
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            probe = container.get(kind) or {}
+            for group in ("httpGet", "tcpSocket", "grpc"):
+                if probe.get(group):
+                    number = probe[group].get("port")
+                    if isinstance(number, int) and not container.get("ports"):
+                        ports.add(number)
+                    path = probe[group].get("path")
+                    if path and not ABSENT.search(path):
+                        paths.add(path.partition("?")[0])
+        if not ports:
+            for service in self.store.list("services", pod["metadata"]["namespace"]):
+                wanted = service["spec"].get("selector")
+                labels = pod["metadata"].get("labels") or {}
+                if wanted and all(labels.get(k) == v for k, v in wanted.items()):
+                    targets = (p.get("targetPort", p["port"]) for p in service["spec"].get("ports") or ())
+                    ports |= {t for t in targets if isinstance(t, int)}
+        found = (frozenset(ports), frozenset(paths))
+        self.learned[key] = found
+        return found
+
+    def app_ports(self, pod: Obj, container: Obj, env: dict[str, str]) -> frozenset[int]:
+        """Return what the program of a container's image listens on."""
+        behaviour = self.behaviour(container)
+        if behaviour.ports is not None:
+            return frozenset(behaviour.ports)
+        if env.get("PORT", "").isdigit():
+            return frozenset({int(env["PORT"])})
+        return self._learn(pod, container)[0]
+
+    # starting and stopping
+
+    def start(self, pod: Obj, container: Obj, env: dict[str, str], restart: int) -> Run:
+        """Start the container's process and work out what becomes of it."""
+        key = (pod["metadata"]["uid"], container["name"])
+        behaviour = self.behaviour(container)
+        whole = {
+            "PATH": PATH,
+            "HOSTNAME": (pod["spec"].get("hostname") or pod["metadata"]["name"])[:63],
+            "HOME": "/root",
+            **env,
+        }
+        command = [expand(str(w), whole) for w in container.get("command") or ()]
+        args = [expand(str(w), whole) for w in container.get("args") or ()]
+        own = not command and not args
+        if command:
+            argv = command + args
+        elif args:
+            argv = self._with_args(container, behaviour, args)
+        else:
+            argv = list(behaviour.command)
+        process = Process(argv, whole, self.now(), restart)
+        if container.get("workingDir"):
+            whole["PWD"] = container["workingDir"]
+            process.dirs.add(container["workingDir"].rstrip("/"))
+        if key in self.running:
+            self.ended[key] = self.running[key]
+        self.running[key] = process
+        world = ContainerWorld(self, pod, container, process)
+        if not argv:
+            return self._refuse(process, "no command specified", 128)
+        if own and behaviour.runs == "exits":
+            for line in behaviour.log:
+                process.outcome.lines.append((0.0, "out", line + "\n"))
+            process.outcome.exit_code = 0
+            return self._run(process)
+        if not own and not world.has_program(argv[0]) and world.read(argv[0]) is None:
+            why = (
+                f"stat {argv[0]}: no such file or directory" if "/" in argv[0] else "executable file not found in $PATH"
+            )
+            return self._refuse(process, f'{RUNC}exec: "{argv[0]}": {why}: unknown', 128)
+        ports = world.serves(argv)
+        if own and ports is None:
+            ports = self.app_ports(pod, container, whole)
+        if ports is not None:
+            return self._serve(pod, container, process, behaviour, ports)
+        return self._step(pod, container, process, horizon=0.0)
+
+    def _with_args(self, container: Obj, behaviour: ImageBehaviour, args: list[str]) -> list[str]:
+        if behaviour.entrypoint:
+            return [*behaviour.entrypoint, *args]
+        if not self.registry.is_described(container["image"]) or args[0].startswith("-"):
+            return [*behaviour.command[:1], *args]
+        return args
+
+    @staticmethod
+    def _refuse(process: Process, message: str, code: int) -> Run:
+        process.outcome.exit_code = code
+        return Run(exit_after=0.0, exit_code=code, reason="StartError", message=message)
+
+    def _serve(
+        self, pod: Obj, container: Obj, process: Process, behaviour: ImageBehaviour, ports: frozenset[int]
+    ) -> Run:
+        process.app = True
+        outcome = process.outcome
+        crash = behaviour.crash
+        if crash and process.env.get(crash.get("env", "")) == str(crash.get("value", "1")):
+            outcome.lines.append((0.0, "err", f"{crash.get('message', 'crashed')}\n"))
+            outcome.exit_code = int(crash.get("code", 1))
+            return self._run(process)
+        for need in behaviour.requires:
+            if not any(process.env.get(name) for name in need["any"]):
+                outcome.lines.append((0.0, "err", f"{need['message']}\n"))
+                outcome.exit_code = int(need.get("code", 1))
+                return self._run(process)
+        limit = parse_quantity(((container.get("resources") or {}).get("limits") or {}).get("memory"))
+        if limit and self._memory(pod, container, process) > limit:
+            outcome.oom, outcome.exit_code, outcome.elapsed = True, 137, 0.8
+            return self._run(process)
+        for line in behaviour.log:
+            outcome.lines.append((0.0, "out", line + "\n"))
+        outcome.ports = ports
+        outcome.program = process.argv[0]
+        return self._run(process)
+
+    def _step(self, pod: Obj, container: Obj, process: Process, horizon: float) -> Run:
+        """(Re-)run the script up to the present."""
+        world = ContainerWorld(self, pod, container, process)
+        if horizon > 0:
+            # The script is run again from its start; what it asked before is in the journal.
+            process.files.clear()
+        shell = Shell(world, process.env, horizon=horizon, journal=process.journal)
+        process.outcome = shell.run_words(process.argv)
+        program = process.outcome.program.rpartition("/")[2]
+        process.app = bool(program) and program not in ("nc", "httpd", "python")
+        return self._run(process, horizon)
+
+    @staticmethod
+    def _run(process: Process, horizon: float = 0.0) -> Run:
+        outcome = process.outcome
+        if outcome.exit_code is not None:
+            reason = "OOMKilled" if outcome.oom else None
+            return Run(
+                exit_after=max(0.0, outcome.elapsed - horizon),
+                exit_code=outcome.exit_code,
+                reason=reason,
+                stops_after=0.0 if outcome.term_code is not None else None,
+                stop_code=outcome.term_code or 0,
+            )
+        graceful = process.app or outcome.term_code is not None or outcome.program == "python"
+        poll = max(0.05, outcome.elapsed - horizon) if outcome.waits else None
+        return Run(
+            stops_after=0.0 if graceful and not outcome.ignores_term else None,
+            stop_code=outcome.term_code or 0,
+            poll_after=poll,
+        )
+
+    def poll(self, pod: Obj, container: Obj) -> Run:
+        """Go on with a script that waits for something around it."""
+        process = self.running[pod["metadata"]["uid"], container["name"]]
+        return self._step(pod, container, process, self.now() - process.started_at)
+
+    def stop(self, pod: Obj, container: Obj) -> None:
+        """Note that the process has ended."""
+        process = self.running.get((pod["metadata"]["uid"], container["name"]))
+        if process is not None and process.ended_at is None:
+            process.ended_at = self.now()
+
+    def signal(self, pod: Obj, container: Obj, name: str) -> bool:
+        """Send the container's first process a signal from inside; return whether it took effect."""
+        key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        instance = self.control.kubelet.instance(key, container["name"])
+        if instance is None or not instance.running or instance.run.stops_after is None or name in ("KILL", "9"):
+            return False
+        code = instance.run.stop_code
+        return self.control.kubelet.restart_container(key, container["name"], reason="", exit_code=code)
+
+    def shared(self, pod: Obj, volume: Obj) -> dict[str, str] | None:
+        """Return the files of a volume that containers can write (they live as long as the pod), or None."""
+        claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if claim:
+            return self.volumes.setdefault((f"pvc {pod['metadata']['namespace']}", claim), {})
+        if any(volume.get(k) is not None for k in ("emptyDir", "hostPath", "ephemeral", "nfs", "csi")):
+            return self.volumes.setdefault((pod["metadata"]["uid"], volume["name"]), {})
+        return None
+
+    # reads
+
+    def process(self, pod: Obj, container: Obj) -> Process | None:
+        """Return the live process of a container."""
+        found = self.running.get((pod["metadata"]["uid"], container["name"]))
+        return found if found is not None and found.ended_at is None else None
+
+    def processes(self, pod: Obj, container: Obj) -> list[tuple[int, str]]:
+        """Return (pid, command line) of what runs in a container."""
+        found = self.process(pod, container)
+        return [(1, " ".join(found.argv))] if found is not None else []
+
+    def listens(self, pod: Obj, container: Obj) -> frozenset[int]:
+        """Return the ports served now."""
+        process = self.process(pod, container)
+        if process is None or self.now() < process.started_at + process.outcome.served_from - 1e-9:
+            return frozenset()
+        return process.outcome.ports
+
+    def http(self, pod: Obj, container: Obj, port: int, method: str, path: str, data: str = "") -> HttpReply:
+        """Answer one HTTP request to a port that is being served."""
+        process = self.process(pod, container)
+        if process is None:
+            return HttpReply(0)
+        bare = path.partition("?")[0]
+        outcome = process.outcome
+        program = outcome.program.rpartition("/")[2]
+        if program == "nc":
+            return HttpReply(0)
+        if program in ("httpd", "python") and outcome.root:
+            return self._static(pod, container, process, bare, listing=program == "python")
+        behaviour = self.behaviour(container)
+        rules = behaviour.http or {}
+        if self.registry.is_described(container["image"]) and not rules:
+            return HttpReply(0)
+        paths = rules.get("paths") or {}
+        status = paths.get(bare)
+        if status is None and behaviour.ports is None and bare in self._learn(pod, container)[1]:
+            status = 200
+        if status is None:
+            status = rules.get("default", 404)
+        body = "ok\n" if status < 400 else f"{status}\n"
+        return HttpReply(int(status), body)
+
+    def _static(self, pod: Obj, container: Obj, process: Process, path: str, *, listing: bool) -> HttpReply:
+        world = ContainerWorld(self, pod, container, process)
+        target = f"{process.outcome.root.rstrip('/')}/{path.lstrip('/')}".rstrip("/") or "/"
+        text = world.read(target)
+        if text is None and world.is_dir(target):
+            text = world.read(f"{target.rstrip('/')}/index.html")
+            if text is None and listing:
+                text = "".join(f"<li>{name}</li>\n" for name in world.list_dir(target))
+        if text is None:
+            return HttpReply(404, "404 Not Found\n")
+        return HttpReply(200, text)
+
+    # probes
+
+    def _probe_port(self, pod: Obj, container: Obj, value: Any) -> int | None:
+        if isinstance(value, int):
+            return value
+        if isinstance(value, str) and value.isdigit():
+            return int(value)
+        for declared in container.get("ports") or ():
+            if declared.get("name") == value:
+                return int(declared["containerPort"])
+        return None
+
+    def _listener(self, pod: Obj, port: int) -> Obj | None:
+        key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        for spec in self.control.kubelet.serving(key):
+            if port in self.control.runtime.listens(pod, spec):
+                return spec
+        return None
+
+    def probe(self, pod: Obj, container: Obj, probe: Obj) -> ProbeResult:
+        """Answer one probe."""
+        ip = pod.get("status", {}).get("podIP") or "127.0.0.1"
+        seconds = probe.get("timeoutSeconds") or 1
+        if probe.get("exec") is not None:
+            return self._probe_exec(pod, container, probe["exec"].get("command") or [], float(seconds))
+        for kind in ("httpGet", "tcpSocket", "grpc"):
+            if probe.get(kind) is not None:
+                action, found = kind, probe[kind]
+                break
+        else:
+            return ProbeResult(True)
+        port = self._probe_port(pod, container, found.get("port"))
+        if port is None:
+            return ProbeResult(False, f"couldn't find port: {found.get('port')}")
+        host = found.get("host") or ip
+        listener = self._listener(pod, port)
+        refused = f"dial tcp {host}:{port}: connect: connection refused"
+        if action == "tcpSocket":
+            return ProbeResult(True) if listener is not None else ProbeResult(False, refused)
+        if action == "grpc":
+            if listener is not None:
+                return ProbeResult(True)
+            return ProbeResult(
+                False,
+                f'timeout: failed to connect service "{host}:{port}" within {seconds}s: context deadline exceeded',
+            )
+        scheme = (found.get("scheme") or "HTTP").lower()
+        path = found.get("path") or "/"
+        path = path if path.startswith("/") else f"/{path}"
+        url = f"{scheme}://{host}:{port}{path}"
+        if listener is None:
+            return ProbeResult(False, f'Get "{url}": {refused}')
+        if scheme == "https" and port not in (443, 8443, 6443, 9443, 10250):
+            return ProbeResult(False, f'Get "{url}": http: server gave HTTP response to HTTPS client')
+        reply = self._reply(pod, listener, port, path)
+        if not reply.status:
+            return ProbeResult(False, f'Get "{url}": EOF')
+        if 200 <= reply.status < 400:
+            return ProbeResult(True)
+        return ProbeResult(False, f"HTTP probe failed with statuscode: {reply.status}")
+
+    def _reply(self, pod: Obj, listener: Obj, port: int, path: str) -> HttpReply:
+        return self.http(pod, listener, port, "GET", path)
+
+    def _probe_exec(self, pod: Obj, container: Obj, argv: list[str], seconds: float) -> ProbeResult:
+        outcome = self._inside(pod, container, argv, "")
+        if isinstance(outcome, ExecResult):
+            return ProbeResult(False, outcome.stderr.strip())
+        if outcome.exit_code is None or outcome.elapsed > seconds:
+            shown = f"{int(seconds)}s"
+            return ProbeResult(False, f'command timed out: "{" ".join(argv)}" timed out after {shown}')
+        text = "".join(t for _, _, t in outcome.lines)
+        return ProbeResult(outcome.exit_code == 0, text)
+
+    # exec
+
+    def _inside(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> Outcome | ExecResult:
+        process = self.process(pod, container)
+        if process is None:
+            return ExecResult("", f"container {container['name']} is not running\n", 1)
+        # Files a command writes are the container's; times count from now.
+        visit = Process(process.argv, process.env, self.now(), process.restart, files=process.files, dirs=process.dirs)
+        world = ContainerWorld(self, pod, container, visit)
+        if not argv or (not world.has_program(argv[0]) and world.read(argv[0]) is None):
+            name = argv[0] if argv else ""
+            why = f"stat {name}: no such file or directory" if "/" in name else "executable file not found in $PATH"
+            text = (
+                f'OCI runtime exec failed: exec failed: unable to start container process: exec: "{name}": {why}: '
+                "unknown\n"
+            )
+            return ExecResult("", text, 126 if "/" in name else 127)
+        return Shell(world, visit.env, stdin=stdin).run_words(argv)
+
+    def exec(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> ExecResult:
+        """Run a command inside a running container."""
+        outcome = self._inside(pod, container, argv, stdin)
+        if isinstance(outcome, ExecResult):
+            return outcome
+        code = outcome.exit_code
+        # A command without an end is cut off, as a client would do in the end.
+        return ExecResult(outcome.stdout(), outcome.stderr(), 130 if code is None else code)
+
+    # logs and use
+
+    def logs(
+        self, pod: Obj, container: Obj, *, previous: bool, since: float | None, limit: int
+    ) -> list[tuple[float, str]]:
+        """Return the last lines of the present (or previous) run."""
+        key = (pod["metadata"]["uid"], container["name"])
+        process = (self.ended if previous else self.running).get(key)
+        if process is None:
+            return []
+        end = process.ended_at if process.ended_at is not None else self.now()
+        pieces = [(at, text) for at, _, text in self._written(process, end - process.started_at)]
+        lines = [(process.started_at + at, text) for at, text in _lines(pieces)]
+        if since is not None:
+            lines = [entry for entry in lines if entry[0] >= since]
+        return lines[-limit:] if limit >= 0 else lines
+
+    @staticmethod
+    def _written(process: Process, until: float) -> Iterable[tuple[float, str, str]]:
+        outcome = process.outcome
+        yield from (entry for entry in outcome.lines if entry[0] <= until + 1e-9)
+        if outcome.repeat is None:
+            return
+        begin, period, lines = outcome.repeat
+        if not lines or period <= 0:
+            return
+        last = int((until - begin) / period)
+        for number in range(max(1, last - ROUNDS), last + 1):
+            for at, stream, text in lines:
+                moment = begin + number * period + at
+                if moment <= until + 1e-9:
+                    yield moment, stream, text
+
+    def _memory(self, pod: Obj, container: Obj, process: Process) -> float:
+        wanted = (pod["metadata"].get("annotations") or {}).get(MEMORY_ANNOTATION)
+        if wanted:
+            return parse_quantity(wanted)
+        return self.behaviour(container).memory * MIB if process.app else 1.2 * MIB
+
+    def usage(self, pod: Obj, container: Obj) -> tuple[float, float]:
+        """Return (cores, bytes); the noise depends on the pod and the minute only."""
+        process = self.process(pod, container)
+        if process is None:
+            return 0.0, 0.0
+        noise = spread(pod["metadata"]["uid"], container["name"], int(self.now() // 60))
+        cpu = self.behaviour(container).cpu if process.app else 0.0001
+        return cpu * (0.8 + 0.4 * noise), self._memory(pod, container, process) * (0.97 + 0.06 * noise)
+
+
+def _copy(process: Process) -> Process:
+    twin = copy.copy(process)
+    twin.journal = list(process.journal)
+    twin.files = dict(process.files)
+    twin.dirs = set(process.dirs)
+    return twin
+
+
+def _lines(pieces: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Join pieces of output into lines; a line's moment is that of its first piece."""
+    lines: list[tuple[float, str]] = []
+    rest, began = "", 0.0
+    for at, text in pieces:
+        if not rest:
+            began = at
+        rest += text
+        while "\n" in rest:
+            line, _, rest = rest.partition("\n")
+            lines.append((began, line))
+            began = at
+    if rest:
+        lines.append((began, rest))
+    return lines
+
+
+__all__ = ["MEMORY_ANNOTATION", "GenericRuntime", "HttpReply", "Process", "flag_ports"]

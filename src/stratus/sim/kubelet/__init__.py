@@ -1,0 +1,1 @@
+"""The kubelets of all nodes: they turn bound pods into running containers and report what becomes of them."""
