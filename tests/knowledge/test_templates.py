@@ -139,6 +139,7 @@ def test_every_shipped_command_can_be_filled_from_the_examples_of_the_vocabulary
             for template in filter(None, (action.command, action.compensation, action.check)):
                 line = fill_command(template, known)
                 assert shlex.split(line)[0] == "kubectl"
-                assert "{namespace}" not in line and not placeholders(line.split(" -p ")[0])
+                assert "{namespace}" not in line
+                assert not placeholders(line.split(" -p ")[0])
                 filled += 1
     assert filled > 100

@@ -9,17 +9,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from stratus.errors import KnowledgeError
+from stratus.knowledge import frontmatter
 from stratus.knowledge import vectors as shipped
 from stratus.knowledge.base import Embedder
 from stratus.knowledge.embedding import MODEL_NAME
-from stratus.knowledge.embedding import embedder as named_embedder
+from stratus.knowledge.index import Damaged, VectorStore, open_store
 from stratus.knowledge.lexical import Bm25
 from stratus.knowledge.memory import check_kinds, treating
 from stratus.knowledge.passages import KINDS, Kind, Passage, of_runbook, of_ticket
 from stratus.knowledge.retrieval import Floors, cite
-from stratus.knowledge.runbooks import load_runbooks, runbook_files
-from stratus.knowledge.store import Damaged, VectorStore, open_store
-from stratus.knowledge.tickets import read_tickets, ticket_files, tickets_folder, write_ticket
+from stratus.knowledge.runbooks import copy_runbook, load_runbooks, own_folder, read_runbook, runbook_files
+from stratus.knowledge.tickets import read_ticket, read_tickets, ticket_files, tickets_folder, write_ticket
 from stratus.model.base import Noun
 from stratus.model.diagnosis import Citation, FaultClass
 from stratus.model.knowledge import Runbook, Ticket
@@ -49,7 +49,7 @@ class IndexReport(Noun):
 
 
 class ChromaKnowledge:
-    """A `KnowledgeBase` on disk. Use `open_knowledge` to make one; safe to share between threads.
+    """A `KnowledgeBase` on disk. Made by `stratus.knowledge.store.open_knowledge`; safe to share between threads.
 
     Before each search the files' times are looked at; what another process has added is taken in.
     """
@@ -123,6 +123,25 @@ class ChromaKnowledge:
                     other.unlink(missing_ok=True)
             self._refresh(force=True)
 
+    def add_file(self, path: Path) -> str:
+        """Add a runbook or a ticket from a file and return what was added, such as `ticket INC-7`.
+
+        Markdown whose front matter has `faults` is a runbook; it is copied to `state_dir/runbooks`. Everything else is
+        a ticket. A document of the same id replaces the earlier one.
+
+        Raises:
+            KnowledgeError: naming the file and the field that is wrong.
+        """
+        if path.suffix == ".md" and "faults" in frontmatter.read(path)[0]:
+            book = read_runbook(path)
+            with self._lock:
+                copy_runbook(path, own_folder(self._settings), book.id)
+                self._refresh(force=True)
+            return f"runbook {book.id}"
+        ticket = read_ticket(path)
+        self.add_ticket(ticket)
+        return f"ticket {ticket.id}"
+
     def close(self) -> None:
         """Release the index; harmless when done twice."""
         with self._lock:
@@ -154,8 +173,9 @@ class ChromaKnowledge:
     def _look(self) -> Stamp:
         """Return names, times and sizes of all files that may change while we run."""
         files = ticket_files(tickets_folder(self._settings))
-        if self._settings.runbooks_dir is not None and self._settings.runbooks_dir.is_dir():
-            files += runbook_files(self._settings.runbooks_dir)
+        for folder in (own_folder(self._settings), self._settings.runbooks_dir):
+            if folder is not None and folder.is_dir():
+                files += runbook_files(folder)
         found = []
         for path in files:
             try:
@@ -218,21 +238,6 @@ class ChromaKnowledge:
         found = dict(zip(unknown, self._embedder.embed(list(unknown.values())), strict=True))
         self._embedded += len(unknown)
         return [found.get(passage.content) or self._vectors[passage.content] for passage in passages]
-
-
-def open_knowledge(settings: Settings, *, embedder: Embedder | None = None) -> ChromaKnowledge:
-    """Open the knowledge under `settings.state_dir`: read runbooks and tickets and bring the index up to date.
-
-    Only what is new or changed is embedded; the shipped runbooks' vectors come with the package.
-
-    Args:
-        settings: `state_dir`, `runbooks_dir`, `embedder`.
-        embedder: used instead of the one that `settings.embedder` names.
-
-    Raises:
-        KnowledgeError: when a runbook is wrong, or the folder or the index cannot be used.
-    """
-    return ChromaKnowledge(settings, embedder or named_embedder(settings.embedder))
 
 
 def _model_name(model: Any) -> str:

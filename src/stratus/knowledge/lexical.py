@@ -56,7 +56,7 @@ def stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
             word = word[: len(word) - len(ending)] + replacement
             break
-    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiousl":
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aefiouls":
         word = word[:-1]
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
 
@@ -97,4 +97,4 @@ class Bm25:
         held, count = len(self._holders.get(term, ())), len(self._counts)
         information = math.log(1.0 + (count - held + 0.5) / (held + 0.5))
         # What no text has is mostly a name out of the cluster: it lowers the coverage, but must not decide it.
-        return information if held else information / 2.0
+        return information if held else information / 4.0

@@ -14,7 +14,7 @@ from stratus.model.diagnosis import Citation, FaultClass
 from stratus.model.knowledge import Runbook, Ticket
 from stratus.settings import Settings
 
-FLOORS = Floors(similarity=1.1, coverage=0.26)
+FLOORS = Floors(similarity=1.1, coverage=0.36, least=0.0)
 """Without vectors only the words count."""
 
 

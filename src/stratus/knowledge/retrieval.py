@@ -14,15 +14,21 @@ RANK_CONSTANT = 60
 
 
 class Floors(Noun):
-    """Below all of these a document is no match.
+    """What a document must reach to count as a match.
 
     Attributes:
-        similarity: cosine of query and passage.
-        coverage: share of the query's information that the passage holds.
+        similarity: cosine of query and passage that is enough by itself.
+        coverage: share of the query's information found in the passage that is enough, together with `least`.
+        least: cosine below which the same words are taken for chance.
     """
 
-    similarity: float = 0.35
-    coverage: float = 0.35
+    similarity: float = 0.33
+    coverage: float = 0.5
+    least: float = 0.2
+
+    def passed(self, similarity: float, coverage: float) -> bool:
+        """Whether a document with these two figures is a match."""
+        return similarity >= self.similarity or (coverage >= self.coverage and similarity >= self.least)
 
 
 def cite(
@@ -59,12 +65,12 @@ def cite(
         for rank, document in enumerate(ordered, start=1):
             fused[document] = fused.get(document, 0.0) + 1.0 / (RANK_CONSTANT + rank)
     found: list[Citation] = []
-    for document in sorted(fused, key=lambda document: (-fused[document], document)):
+    for document in sorted(fused if limit > 0 else (), key=lambda document: (-fused[document], document)):
         by_meaning_key = by_meaning.get(document, (0.0, ""))[1]
         by_words_key = by_words.get(document, (0.0, ""))[1]
         similarity = cosines.get(by_meaning_key, 0.0)
         coverage = lexical[by_words_key].coverage if by_words_key else 0.0
-        if similarity < floors.similarity and coverage < floors.coverage:
+        if not floors.passed(similarity, coverage):
             continue
         passage = passages[by_meaning_key or by_words_key]
         score = similarity if vector else coverage

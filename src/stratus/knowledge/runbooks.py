@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,14 +36,16 @@ def shipped_folder() -> Path:
 
 
 def load_runbooks(settings: Settings) -> tuple[Runbook, ...]:
-    """Return the shipped runbooks and those of `settings.runbooks_dir`, ordered by id.
+    """Return the shipped runbooks, those added to `state_dir/runbooks`, and those of `settings.runbooks_dir`, by id.
 
-    A runbook of one's own replaces a shipped one with the same id.
+    Of two with the same id the later in this order counts.
 
     Raises:
         KnowledgeError: naming file and field, when one is wrong or the folder does not exist.
     """
     found = {book.id: book for book in shipped_runbooks()}
+    if own_folder(settings).is_dir():
+        found |= {book.id: book for book in read_folder(own_folder(settings))}
     if settings.runbooks_dir is not None:
         if not settings.runbooks_dir.is_dir():
             raise KnowledgeError(
@@ -50,6 +53,31 @@ def load_runbooks(settings: Settings) -> tuple[Runbook, ...]:
             )
         found |= {book.id: book for book in read_folder(settings.runbooks_dir)}
     return tuple(found[id] for id in sorted(found))
+
+
+def own_folder(settings: Settings) -> Path:
+    """Return where runbooks are kept that were added with `stratus knowledge add`."""
+    return settings.state_dir / "runbooks"
+
+
+def copy_runbook(path: Path, folder: Path, id: str) -> Path:
+    """Copy a checked runbook into a folder, under its id; the same id replaces.
+
+    Raises:
+        KnowledgeError: when the folder cannot be written.
+    """
+    target = folder / f"{id}.md"
+    temporary = folder / f".{id}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(path.read_bytes())
+        temporary.replace(target)
+    except OSError as error:
+        raise KnowledgeError(
+            f"the runbook {id} cannot be written to {target}: {error}; "
+            "make the folder writable or set another `state_dir`"
+        ) from error
+    return target
 
 
 def shipped_runbooks() -> tuple[Runbook, ...]:
