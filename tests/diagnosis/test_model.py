@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from stratus.diagnosis.answers import FAULTS, fault_kinds
 from stratus.diagnosis.model import ModelReasoner
 from stratus.errors import ModelUnreachable
 from stratus.model.actions import ActionStep, Refusal
@@ -21,8 +22,10 @@ from .model_case import CACHE, H1, H2, PLANS, SVC, FakeRules, make_case, thinker
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
-def brain(rules: FakeRules | None = None, limits: LimitSettings | None = None, **script: Any) -> ModelReasoner:
-    return ModelReasoner(thinker(limits, **script), rules or FakeRules(), "scripted:test")
+def brain(
+    rules: FakeRules | None = None, limits: LimitSettings | None = None, solid: float = 0.9, **script: Any
+) -> ModelReasoner:
+    return ModelReasoner(thinker(limits, **script), rules or FakeRules(), "scripted:test", solid=solid)
 
 
 def says(**answer: Any) -> dict[str, Any]:
@@ -69,6 +72,27 @@ def test_a_new_hypothesis_names_an_observed_object() -> None:
     assert (new.id, new.fault, new.object.key, new.analyzer) == ("H3", "oom_killed", CACHE.key, "model")
     assert new.object.api_version == "apps/v1"
     assert [h.id for h in diagnosis.hypotheses] == ["H3", "H1", "H2"]
+
+
+def test_a_solid_finding_is_tried_before_the_model_may_invent() -> None:
+    answer = {"best": "NEW", "new_fault": "oom_killed", "new_object": "shop/Deployment/cache"}
+    reasoner = brain(solid=0.7, turns=[{"answer": answer}, {"answer": {"best": "H2"}}])
+    assert reasoner.diagnose(make_case()).chosen == "H2"
+    assert "NEW" not in prompts(reasoner)[0]
+    tried = H1.model_copy(update={"status": "tried"})
+    reasoner = brain(FakeRules((tried, H2)), solid=0.7, **says(**answer))
+    assert reasoner.diagnose(make_case()).chosen == "H3"
+
+
+def test_a_new_cause_must_fit_its_object() -> None:
+    odd = {"best": "NEW", "new_fault": "crash_loop", "new_object": "shop/Service/web"}
+    reasoner = brain(turns=[{"answer": odd}, {"answer": {"best": "H1"}}])
+    assert reasoner.diagnose(make_case()).chosen == "H1"
+    assert "crash_loop can only blame a Deployment or" in prompts(reasoner)[1]
+
+
+def test_the_table_of_kinds_speaks_of_known_faults() -> None:
+    assert set(fault_kinds()) <= set(FAULTS)
 
 
 def test_an_object_nobody_observed_cannot_be_blamed() -> None:
@@ -245,7 +269,7 @@ def test_evidence_is_fenced_redacted_and_cut() -> None:
 
 def test_the_budget_keeps_hypotheses_before_noise() -> None:
     noise = tuple(LogTemplate(template=f"noise {i} " + "y" * 150, count=1, severity="error") for i in range(6))
-    reasoner = ModelReasoner(thinker(**says(best="H1")), FakeRules(), "scripted:test", prompt_tokens=150)
+    reasoner = ModelReasoner(thinker(**says(best="H1")), FakeRules(), "scripted:test", prompt_tokens=150, solid=0.9)
     reasoner.diagnose(make_case(templates=noise))
     shown = prompts(reasoner)[0]
     found = re.search(r"<<<data ([0-9a-f]{12})>>>", shown)

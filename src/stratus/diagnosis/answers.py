@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+import yaml
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from stratus.model.diagnosis import FaultClass
@@ -13,21 +16,37 @@ NEW, NONE, WRITE = "NEW", "NONE", "WRITE"
 FAULTS: tuple[str, ...] = get_args(FaultClass)
 
 
+@cache
+def fault_kinds() -> dict[str, tuple[str, ...]]:
+    """Return the kinds of object that each class of cause can blame; a class without entry can blame any."""
+    raw = yaml.safe_load(files("stratus.diagnosis.prompts").joinpath("fault_kinds.yaml").read_text(encoding="utf-8"))
+    return {fault: tuple(kinds) for fault, kinds in raw.items()}
+
+
 class DiagnosisAnswer(BaseModel):
     """Which hypothesis; the ids are narrowed to those at hand by `diagnosis_answer`."""
 
     reason: str = Field(default="", max_length=400)
     best: str
-    then: list[str] = []
     rejected: list[str] = []
     confidence: Literal["low", "medium", "high"] = "medium"
+
+
+class OpenDiagnosisAnswer(DiagnosisAnswer):
+    """The same where a cause that nobody listed may be named."""
+
     new_fault: str | None = None
     new_object: str | None = None
 
     @model_validator(mode="after")
-    def _new_is_whole(self) -> DiagnosisAnswer:
-        if self.best == NEW and not (self.new_fault and self.new_object):
+    def _new_is_whole(self) -> OpenDiagnosisAnswer:
+        if self.best != NEW:
+            return self
+        if not (self.new_fault and self.new_object):
             raise ValueError("best is NEW, so new_fault and new_object must be given")
+        kinds, kind = fault_kinds().get(self.new_fault, ()), self.new_object.split("/")[1]
+        if kinds and kind not in kinds:
+            raise ValueError(f"{self.new_fault} can only blame a {' or '.join(kinds)}, and {self.new_object} is none")
         return self
 
 
@@ -57,13 +76,13 @@ def diagnosis_answer(open_ids: tuple[str, ...], objects: tuple[str, ...]) -> typ
     ids = _literal(open_ids or (NONE,))
     fields: dict[str, Any] = {
         "best": (_literal(best), ...),
-        "then": (list[ids], []),  # type: ignore[valid-type]
         "rejected": (list[ids], []),  # type: ignore[valid-type]
     }
-    if objects:
-        fields["new_fault"] = (_literal(FAULTS) | None, None)
-        fields["new_object"] = (_literal(objects) | None, None)
-    return create_model("DiagnosisAnswer", __base__=DiagnosisAnswer, **fields)
+    if not objects:
+        return create_model("DiagnosisAnswer", __base__=DiagnosisAnswer, **fields)
+    fields["new_fault"] = (_literal(FAULTS) | None, None)
+    fields["new_object"] = (_literal(objects) | None, None)
+    return create_model("DiagnosisAnswer", __base__=OpenDiagnosisAnswer, **fields)
 
 
 def plan_answer(actions: tuple[str, ...]) -> type[PlanAnswer]:

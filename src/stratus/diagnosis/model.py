@@ -11,6 +11,7 @@ from stratus.diagnosis.answers import (
     WRITE,
     CommandAnswer,
     DiagnosisAnswer,
+    OpenDiagnosisAnswer,
     PlanAnswer,
     diagnosis_answer,
     plan_answer,
@@ -53,13 +54,19 @@ class ModelReasoner:
         rules: candidates for hypotheses, plans and commands; decides when the model fails.
         name: as given to `--reasoner`.
         prompt_tokens: evidence is cut to about this many tokens a prompt.
+        solid: confidence from which a finding of the rules is settled enough that the model may only order and reject;
+            a cause of its own is asked for when there is no such finding left. More than 1.0: always. Weak models
+            like to invent, and trying a solid finding first costs at most one undo.
     """
 
-    def __init__(self, thinker: Thinker, rules: RulesBrain, name: str, *, prompt_tokens: int = 1500) -> None:
+    def __init__(
+        self, thinker: Thinker, rules: RulesBrain, name: str, *, prompt_tokens: int = 1500, solid: float = 0.6
+    ) -> None:
         self.name = name
         self._thinker = thinker
         self._rules = rules
         self._tokens = prompt_tokens
+        self._solid = solid
         self._notes: list[str] = []
 
     @property
@@ -80,7 +87,8 @@ class ModelReasoner:
         """
         base = _with_ledger(self._rules.diagnose(case), case)
         open_ones = [h for h in base.hypotheses if h.status == "open"]
-        objects = observed_objects(case, [h.object for h in base.hypotheses], most=_MOST_OBJECTS)
+        settled = any(h.confidence >= self._solid for h in open_ones)
+        objects = () if settled else observed_objects(case, [h.object for h in base.hypotheses], most=_MOST_OBJECTS)
         if not open_ones and not objects:
             return base
         ids = tuple(h.id for h in open_ones)
@@ -91,7 +99,7 @@ class ModelReasoner:
             data=fenced(diagnosis_lines(case, base.hypotheses), self._tokens),
             choices=", ".join((*ids, *((NEW,) if objects else ()), NONE)),
             extension=(
-                "NEW = none of them fits: then give `new_fault` and `new_object` from the values listed below. "
+                "NEW = the evidence contradicts all of them: then `new_fault` and `new_object` from the values below. "
                 "NONE = no repair is worth trying."
                 if objects
                 else "NONE = no repair is worth trying."
@@ -195,7 +203,7 @@ def _decided(base: Diagnosis, answer: DiagnosisAnswer, case: Case) -> Diagnosis:
     """
     hypotheses = list(base.hypotheses)
     best = answer.best
-    if best == NEW:
+    if isinstance(answer, OpenDiagnosisAnswer) and best == NEW:
         new = _new_hypothesis(answer, base, case)
         twin = next((h for h in hypotheses if (h.fault, h.object.key) == (new.fault, new.object.key)), None)
         if twin is None:
@@ -204,7 +212,7 @@ def _decided(base: Diagnosis, answer: DiagnosisAnswer, case: Case) -> Diagnosis:
     by_id = {h.id: h for h in hypotheses}
     open_ids = [h.id for h in hypotheses if h.status == "open"]
     rejected = [i for i in open_ids if i in answer.rejected and i != best]
-    wanted = [i for i in dict.fromkeys((best, *answer.then)) if i in open_ids and i not in rejected]
+    wanted = [best] if best in open_ids else []
     order = [*wanted, *(i for i in open_ids if i not in wanted and i not in rejected), *rejected]
     for number in rejected:
         by_id[number] = _with_confidence(by_id[number], by_id[number].confidence / 2)
@@ -225,7 +233,7 @@ def _decided(base: Diagnosis, answer: DiagnosisAnswer, case: Case) -> Diagnosis:
     )
 
 
-def _new_hypothesis(answer: DiagnosisAnswer, base: Diagnosis, case: Case) -> Hypothesis:
+def _new_hypothesis(answer: OpenDiagnosisAnswer, base: Diagnosis, case: Case) -> Hypothesis:
     namespace, kind, name = cast(str, answer.new_object).split("/", 2)
     observed = case.observation.find(kind, namespace, name)
     ref = ObjectRef(api_version="v1", kind=kind, name=name, namespace=namespace)
