@@ -106,7 +106,7 @@ def _quota(world: World, w: Workload, match: re.Match[str], workload: str) -> Fi
 
 
 def _amounts(text: str) -> dict[str, str]:
-    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)  # type: ignore[arg-type]
+    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
 
 
 def _sum(used: str, asked: str, times: int = 1) -> float:

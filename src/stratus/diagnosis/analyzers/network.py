@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 
 from stratus.diagnosis.finding import Finding
 from stratus.diagnosis.world import Workload, World, note
@@ -56,7 +57,8 @@ def _blocked(world: World, w: Workload, policies: list[Json], direction: str) ->
     if not peers:
         return None, []
     ports = _ports(w) if direction == "Ingress" else None
-    cut, through = [], []
+    cut: list[str] = []
+    through: list[str] = []
     for peer in peers:
         wanted = ports if ports is not None else _ports(peer)
         passes = any(_admits(world, r, w, peer, wanted, direction) for r in rules)
@@ -155,10 +157,7 @@ def _finding(
         )
         finding.confidence = 0.2
         finding.settled = False
-    if count == 1:
-        key = "ingress_json" if direction == "Ingress" else "egress_json"
-        side = "from" if direction == "Ingress" else "to"
-        import json
-
-        finding.facts[key] = json.dumps([{side: [{"podSelector": {}}]}])
+    for way, side, key in (("Ingress", "from", "ingress_json"), ("Egress", "to", "egress_json")):
+        if count == 1 and way in (dig(policy, "spec", "policyTypes") or ["Ingress"]):
+            finding.facts[key] = json.dumps([{side: [{"podSelector": {}}]}])
     return finding

@@ -41,9 +41,9 @@ def _earlier(world: World, w: Workload) -> tuple[int | None, str, float]:
     current = w.revisions[0].name if w.revisions else ""
     for event in reversed(events):
         match = _SCALED.search(event_message(event))
-        if match and match["way"] == "down" and match["was"] and match["set"] in ("", current) and int(match["was"]):
-            if int(match["now"]) <= w.wanted:
-                return int(match["was"]), "the event of its scaling", event_time(event)
+        down = match and match["way"] == "down" and match["set"] == current and int(match["was"] or 0)
+        if match and down and int(match["now"]) <= w.wanted:
+            return int(match["was"]), "the event of its scaling", event_time(event)
     ups = [m for e in events if (m := _SCALED.search(event_message(e))) and m["way"] == "up" and int(m["now"])]
     downs = [e for e in events if (m := _SCALED.search(event_message(e))) and m["way"] == "down" and m["now"] == "0"]
     if ups:

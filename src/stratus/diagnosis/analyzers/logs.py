@@ -1,0 +1,151 @@
+"""What logs say in so many words: a name that does not resolve, a refused connection, credentials, missing rights."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from stratus.diagnosis.analyzers.requests import AUTH
+from stratus.diagnosis.finding import Finding, about
+from stratus.diagnosis.world import Workload, World, live_pods, note, reference
+from stratus.kit.kube import dig, name_of
+from stratus.model.base import Json
+from stratus.model.evidence import LogLine
+
+_NO_HOST = re.compile(
+    r"(?i)(?:lookup|resolve|resolution for|getaddrinfo \w+|host)[: ]+['\"]?(?P<host>[a-z0-9][\w.-]*[a-z0-9])['\"]?"
+    r".*?(?:no such host|not known|not found|nxdomain|server misbehaving|failure)"
+)
+_REFUSED = re.compile(r"(?i)(?P<host>[a-z0-9][\w.-]*[a-z0-9]):(?P<port>\d{2,5})\b.*?(?:connection refused|connect: |timed? ?out"
+                      r"|i/o timeout|unreachable|unavailable)|(?:connect(?:ion)?|dial)\w* .*?to "
+                      r"(?P<host2>[a-z0-9][\w.-]*[a-z0-9]):(?P<port2>\d{2,5})")  # fmt: skip
+_RBAC = re.compile(
+    r'User "system:serviceaccount:(?P<ns>[\w-]+):(?P<sa>[\w-]+)" cannot (?P<verb>\w+) resource "(?P<what>[\w./]+)"'
+)
+_BAD = re.compile(
+    r"(?i)error|fail|fatal|panic|refused|denied|cannot|unable|exception|no such host|timeout|unauth|not auth"
+)
+MANY = 2
+"""Lines of a kind that make a clue; a single one may be a hiccup."""
+
+
+def analyze(world: World) -> list[Finding]:
+    """Return findings that logs suggest, for workloads in trouble or on the failing path."""
+    found: list[Finding] = []
+    for w in world.workloads:
+        if world.focus and not (world.on_path(w.service) or world.unwell(w)):
+            continue
+        start = world.onset - 60 if world.onset else world.now - 900
+        lines = [e for e in world.logs(live_pods(w.pods)) if (e.at >= start or not e.at) and _BAD.search(e.text)]
+        if lines:
+            found += _clues(world, w, lines)
+    return found
+
+
+def _clues(world: World, w: Workload, lines: list[LogLine]) -> list[Finding]:
+    found: list[Finding] = []
+    hosts: Counter[tuple[str, int]] = Counter()
+    lost: Counter[str] = Counter()
+    last: dict[object, LogLine] = {}
+    auth = []
+    for entry in lines:
+        if match := _RBAC.search(entry.text):
+            finding = about(w, "rbac_denied", f"{w.title}: its ServiceAccount {match['sa']} may not {match['verb']} "
+                            f"{match['what']}", 0.85, service_account=match["sa"])  # fmt: skip
+            finding.pro.append(note("log", entry.text, w.obj, service=w.service, at=entry.at))
+            return [finding]
+        if match := _NO_HOST.search(entry.text):
+            lost[match["host"]] += 1
+            last[match["host"]] = entry
+        elif match := _REFUSED.search(entry.text):
+            key = (match["host"] or match["host2"], int(match["port"] or match["port2"]))
+            hosts[key] += 1
+            last[key] = entry
+        elif AUTH.search(entry.text):
+            auth.append(entry)
+    for host, count in lost.most_common(2):
+        if count >= MANY or not w.ready:
+            found.append(_unresolved(world, w, host, last[host], count))
+    for key, count in hosts.most_common(2):
+        if count >= MANY or not w.ready:
+            found += _refused(world, w, *key, last[key], count)
+    if len(auth) >= MANY or (auth and not w.ready):
+        found.append(_auth(world, w, auth))
+    return found
+
+
+def _service(world: World, w: Workload, host: str) -> Json | None:
+    """Return the Service that a host name or cluster IP means."""
+    parts = host.split(".")
+    if re.fullmatch(r"[\d.]+", host):
+        return next((s for s in world.services if dig(s, "spec", "clusterIP") == host), None)
+    namespace = parts[1] if len(parts) > 1 else w.namespace
+    return world.find_service(namespace, parts[0])
+
+
+def _unresolved(world: World, w: Workload, host: str, entry: LogLine, count: int) -> Finding:
+    service = _service(world, w, host)
+    if service is None:
+        finding = about(w, "dependency_address", f"{w.title} looks for {host}, and there is no such Service", 0.6)
+        for c in w.spec.get("containers") or ():
+            for env in c.get("env") or ():
+                if host.split(".")[0] in str(env.get("value") or ""):
+                    finding.facts.update(container=c["name"], env=env["name"])
+    else:
+        local = dig(w.spec, "dnsPolicy", default="ClusterFirst")
+        if local == "Default":
+            finding = about(w, "dns_failure", f"{w.title}: its dnsPolicy Default does not know the cluster's Services", 0.9,
+                            settled=True)  # fmt: skip
+            if w.back:
+                finding.facts["revision"] = w.back[0].number
+        else:
+            finding = about(
+                w, "dns_failure", f"{w.title} cannot resolve {host}, although there is such a Service", 0.65
+            )
+    finding.pro.append(note("log", entry.text, w.obj, service=w.service, at=entry.at, lines=count))
+    return finding
+
+
+def _refused(world: World, w: Workload, host: str, port: int, entry: LogLine, count: int) -> list[Finding]:
+    service = _service(world, w, host)
+    seen = note("log", entry.text, w.obj, service=w.service, at=entry.at, lines=count)
+    if service is None:
+        if "." in host:
+            return []  # an address of the outside world or of a pod
+        finding = about(w, "dependency_address", f"{w.title} calls {host}:{port}, and there is no such Service", 0.6)
+        finding.pro.append(seen)
+        return [finding]
+    ports = [p.get("port") for p in dig(service, "spec", "ports", default=[])]
+    if port not in ports and dig(service, "spec", "clusterIP") != "None":
+        shown = ", ".join(map(str, ports))
+        finding = about(w, "dependency_address", f"{w.title} calls {host}:{port}, and Service {host} has {shown}", 0.8)
+        for c in w.spec.get("containers") or ():
+            for env in c.get("env") or ():
+                value = str(env.get("value") or "")
+                if f"{host}:{port}" in value:
+                    finding.facts.update(container=c["name"], env=env["name"])
+                    if len(ports) == 1:
+                        finding.facts["env_value"] = value.replace(f"{host}:{port}", f"{host}:{ports[0]}")
+        finding.pro.append(seen)
+        return [finding]
+    target = world.behind(name_of(service), str(dig(service, "metadata", "namespace", default="")))
+    name = name_of(service)
+    if target is None:
+        finding = Finding("no_endpoints", reference("Service", w.namespace, name), f"{w.title} cannot reach {name}:{port}",
+                          0.4, service=name)  # fmt: skip
+    else:
+        finding = about(target, "dependency_failure", f"{w.title} cannot reach {name}:{port}", 0.4)
+    finding.pro.append(seen)
+    return [finding]
+
+
+def _auth(world: World, w: Workload, lines: list[LogLine]) -> Finding:
+    """Credentials are refused: blame the called workload when the log names one, else the caller's own settings."""
+    entry = lines[-1]
+    named = next((c for c in sorted(world.callees.get(w.service, ())) if c in entry.text), "")
+    target = world.behind(named, w.namespace) if named else None
+    finding = about(target or w, "auth_failure", f"{w.title}: its credentials are refused"
+                    + (f" by {named}" if named else ""), 0.62)  # fmt: skip
+    finding.service = w.service
+    finding.pro.append(note("log", entry.text, w.obj, service=w.service, at=entry.at, lines=len(lines)))
+    return finding
