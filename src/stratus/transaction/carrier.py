@@ -289,13 +289,14 @@ class Carrier:
     def _invert(self, record: WriteRecord) -> Inverse:
         now = self._read(record.write.target)
         key = f"{write_key(self.transaction.id, record.index)}-undo"
-        return invert(record, now, key=key, owners=self._owners(now is None))
+        return invert(record, now, key=key, owners=self._owners())
 
-    def _owners(self, needed: bool) -> dict[str, str]:
+    def _owners(self) -> dict[str, str]:
         """Map the uids of objects that this undo has created again to their new ones."""
         found: dict[str, str] = {}
-        for record in self.transaction.writes if needed else ():
-            if record.state == "undone" and record.before is not None and removes(record.write):
+        for record in self.transaction.writes:
+            again = record.state == "undone" and removes(record.write) and not restored_by_controller(record.write)
+            if again and record.before is not None:
                 found[uid(record.before)] = uid(self._read(record.write.target))
         return found
 
@@ -337,20 +338,21 @@ class Carrier:
         groups: dict[tuple[str, str, str], list[WriteRecord]] = {}
         for record in self.transaction.writes:
             groups.setdefault(record.write.target.key, []).append(record)
+        owners = self._owners()
         differences: list[str] = []
         kind_only: list[str] = []
         for records in groups.values():
             now = self._read(records[0].write.target)
             undone = [r for r in records if r.state in ("undone", "undo_failed")]
             if undone:
-                differences += residue(undone, now)
+                differences += residue(undone, now, owners)
             for record in records:
                 key = write_key(self.transaction.id, record.index)
                 if record.state == "failed" and key in managers(now):
                     differences.append(f"{record.write.target}: a write taken for lost arrived late")
                 if record.state == "undone":
                     note = self._plan(Command("prove", record.index)).note
-                    kind_only += [*invert(record, now, key=key, owners={}).not_identical, *([note] if note else ())]
+                    kind_only += [*invert(record, now, key=key, owners=owners).not_identical, *([note] if note else ())]
         return UndoProof(
             proved=not differences,
             checked=len(groups),

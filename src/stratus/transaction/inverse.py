@@ -170,16 +170,16 @@ def invert(record: WriteRecord, now: Json | None, *, key: str, owners: Mapping[s
         record: the journalled write, with its object before and after.
         now: a fresh read of the object, or None when it is gone.
         key: field manager of the undo.
-        owners: uids of objects that this undo created again, old to new, for owner references.
+        owners: uids of objects that this undo created again, old to new.
     """
     if record.before is None:
-        return _uncreate(record, now, key)
+        return _uncreate(record, now, key, owners)
     if removes(record.write):
         return _undelete(record, now, key, owners)
-    return _unchange(record, now, key)
+    return _unchange(record, now, key, owners)
 
 
-def residue(records: Sequence[WriteRecord], now: Json | None) -> tuple[str, ...]:
+def residue(records: Sequence[WriteRecord], now: Json | None, owners: Mapping[str, str]) -> tuple[str, ...]:
     """Say what a transaction changed on one object and is not as it was before it: empty when its undo is proved.
 
     Differences that somebody else made, on fields no write touched, are no residue. This compares values, on purpose
@@ -187,10 +187,11 @@ def residue(records: Sequence[WriteRecord], now: Json | None) -> tuple[str, ...]
 
     Args:
         records: all writes to that object, in the order of execution.
+        owners: uids of objects that the undo created again, old to new.
     """
     first, name = records[0], str(records[0].write.target)
     if first.before is None:
-        made = {uid(r.after) for r in records if r.after is not None}
+        made = {one for r in records if r.after is not None for one in (uid(r.after), owners.get(uid(r.after)))}
         mine = now is not None and (not made or uid(now) in made)
         return (f"{name}: absent -> still there",) if mine else ()
     if any(removes(r.write) for r in records):
@@ -257,10 +258,10 @@ def expected_after(planned: PlannedWrite, before: Json | None) -> Json | None:
     return None if merged.conflicts else value
 
 
-def _uncreate(record: WriteRecord, now: Json | None, key: str) -> Inverse:
+def _uncreate(record: WriteRecord, now: Json | None, key: str, owners: Mapping[str, str]) -> Inverse:
     if now is None:
         return Inverse()
-    if record.after is not None and uid(now) != uid(record.after):
+    if record.after is not None and not _is(now, record.after, owners):
         return Inverse(not_identical=(f"{record.write.target}: ours is gone, somebody else made another",))
     if terminating(now):
         return Inverse(waiting=True)
@@ -286,11 +287,16 @@ def _undelete(record: WriteRecord, now: Json | None, key: str, owners: Mapping[s
     return Inverse(writes=(_write(record, "POST", None, body, key),))
 
 
-def _unchange(record: WriteRecord, now: Json | None, key: str) -> Inverse:
+def _is(now: Json, then: Json | None, owners: Mapping[str, str]) -> bool:
+    """Tell whether an object is the one it was, or the one that this undo created in its place."""
+    return uid(now) == owners.get(uid(then), uid(then))
+
+
+def _unchange(record: WriteRecord, now: Json | None, key: str, owners: Mapping[str, str]) -> Inverse:
     name = str(record.write.target)
     if now is None:
         return Inverse(conflicts=(f"{name}: somebody else deleted it",))
-    if uid(now) != uid(record.before):
+    if not _is(now, record.before, owners):
         return Inverse(conflicts=(f"{name}: somebody else deleted it and made another",))
     if terminating(now):
         return Inverse(conflicts=(f"{name}: it is being deleted",))

@@ -95,8 +95,8 @@ class SqliteJournal:
         """Return one transaction's events in order; each row is checked against its own hash."""
         with self._guard("read"):
             rows = self._open.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE txn = ? ORDER BY n",
-                (txn,),  # noqa: S608 - a constant
+                f"SELECT {_COLUMNS} FROM event WHERE txn = ? ORDER BY n",  # noqa: S608 - a constant
+                (txn,),
             ).fetchall()
         found = tuple(_entry(row) for row in rows)
         for place, entry in enumerate(found):
@@ -113,8 +113,11 @@ class SqliteJournal:
     def open_transactions(self) -> tuple[str, ...]:
         """Return the ids of those whose last word is not an end, oldest first."""
         with self._guard("read"):
-            rows = self._open.execute("SELECT txn, kind, MAX(n) FROM event GROUP BY txn ORDER BY MIN(seq)").fetchall()
-        return tuple(str(txn) for txn, kind, _ in rows if kind not in ("committed", "ended"))
+            rows = self._open.execute(
+                "SELECT event.txn, kind FROM event JOIN (SELECT txn, MAX(n) AS n, MIN(seq) AS first FROM event "
+                "GROUP BY txn) AS last ON event.txn = last.txn AND event.n = last.n ORDER BY last.first"
+            ).fetchall()
+        return tuple(str(txn) for txn, kind in rows if kind not in ("committed", "ended"))
 
     def verify(self) -> int:
         """Recompute the whole chain and return the number of rows. See `Journal.verify`."""

@@ -1,0 +1,34 @@
+"""Makes the fake cluster and the builders beside this file importable, and builds engines on them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from txn_fake import FakeCluster  # noqa: E402
+
+from stratus.kit.clock import VirtualClock  # noqa: E402
+from stratus.transaction.sqlite import SqliteJournal  # noqa: E402
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Return a virtual clock that starts in 2026."""
+    return VirtualClock(1_767_600_000.0)
+
+
+@pytest.fixture
+def cluster(clock: VirtualClock) -> FakeCluster:
+    """Return an empty fake cluster on the clock."""
+    return FakeCluster(clock)
+
+
+@pytest.fixture
+def journal(tmp_path: Path):
+    """Return an SQLite journal, closed afterwards."""
+    with SqliteJournal(tmp_path / "journal.db") as found:
+        yield found
