@@ -26,10 +26,10 @@ app = typer.Typer(help="List, show, undo and check transactions.", no_args_is_he
 @app.command("list")
 def list_(as_json: Json = False, state_dir: StateDir = None, config: Config = None) -> int:
     """List all transactions, newest first."""
-    from stratus.wiring.journals import read_journal
+    from stratus.wiring.journals import read_journal, told
 
     with read_journal(load_settings({"state_dir": state_dir}, config)) as journal:
-        found = sorted(journal.list(), key=lambda t: -t.created_at)
+        found = [told(journal, name) for name in reversed(journal.list())]
     if as_json:
         sys.stdout.write("[" + ",\n".join(t.model_dump_json(by_alias=True) for t in found) + "]\n")
         return 0
@@ -49,10 +49,10 @@ def show(
     config: Config = None,
 ) -> int:
     """Show one transaction: writes, verdict, undo and its proof."""
-    from stratus.wiring.journals import read_journal
+    from stratus.wiring.journals import read_journal, told
 
     with read_journal(load_settings({"state_dir": state_dir}, config)) as journal:
-        found = journal.get(transaction)
+        found = told(journal, transaction)
     if as_json:
         sys.stdout.write(found.model_dump_json(by_alias=True, indent=1) + "\n")
         return 0
@@ -72,7 +72,7 @@ def undo(
     """Undo a transaction, committed or not, and prove it by reading back."""
     settings = load_settings({"state_dir": state_dir, "kubeconfig": kubeconfig, "context": context}, config)
     with _engine(settings, transaction) as engine:
-        done = engine.undo(transaction, "asked for by a person")
+        done = engine.undo(transaction, "asked for by a person", reopen=True)
     return _ended(done, as_json=as_json)
 
 

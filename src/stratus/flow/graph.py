@@ -137,4 +137,4 @@ def incident_graph(rooms_for: RoomsFor, *, checkpointer: Any = None) -> Graph:
     graph.add_conditional_edges("Commit", edges.after_commit)
     graph.add_conditional_edges("Undo", edges.after_undo)
     graph.add_edge("Report", END)
-    return graph.compile(checkpointer=checkpointer, name="incident").with_config(recursion_limit=STEP_LIMIT)  # type: ignore[return-value]
+    return graph.compile(checkpointer=checkpointer, name="incident").with_config(recursion_limit=STEP_LIMIT)

@@ -13,6 +13,7 @@ from stratus.model.diagnosis import Citation, Detection, Diagnosis, Hypothesis
 from stratus.model.evidence import LogTemplate, Observation
 from stratus.model.health import HealthVector, VerdictReport
 from stratus.model.reports import Attempt, IncidentState, Report, TimelineEntry
+from stratus.transaction.verdict import Conditions
 
 Approval = Literal["", "approved", "rejected"]
 
@@ -59,6 +60,7 @@ class State(IncidentInput, total=False):
         mitigation: the linted plan.
         approval: a person's decision in mode `approve`.
         transaction: id of the transaction under way; empty when none was executed.
+        conditions: what made this an incident, with the normal figures from before its onset.
         verdict: TNR verdict of the last attempt.
         attempts: all tries so far.
         health: health samples over the incident, oldest first.
@@ -93,3 +95,4 @@ class State(IncidentInput, total=False):
     ending: str
     report: Report
     usage: Json
+    conditions: Conditions

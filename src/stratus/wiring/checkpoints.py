@@ -52,7 +52,8 @@ def serializer() -> Any:
 
 def _nouns() -> Iterator[tuple[str, str]]:
     package = importlib.import_module("stratus.model")
-    for module in pkgutil.iter_modules(package.__path__, "stratus.model."):
-        for name, thing in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if thing.__module__ == module.name and (hasattr(thing, "model_fields") or issubclass(thing, Enum)):
-                yield (module.name, name)
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__, "stratus.model.")]
+    for module in [*modules, "stratus.transaction.verdict"]:
+        for name, thing in inspect.getmembers(importlib.import_module(module), inspect.isclass):
+            if thing.__module__ == module and (hasattr(thing, "model_fields") or issubclass(thing, Enum)):
+                yield (module, name)

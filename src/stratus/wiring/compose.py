@@ -46,9 +46,9 @@ def rooms(
 
     loader = KnowledgeLoader(settings)
     loader.start()
-    brain = think(settings, model)
     cluster = source.cluster
     ticking = clock or source.clock or SystemClock()
+    brain = think(settings, model, SystemClock())  # a call to a model takes real time on any cluster
     told = telemetry if telemetry is not None else source.telemetry(settings)
     journal = SqliteJournal(settings.state_dir / "journal.sqlite")
     try:
@@ -57,7 +57,7 @@ def rooms(
             writer=cluster.writer,
             journal=journal,
             clock=ticking,
-            probe=HealthProbe(cluster.reader, told, ticking, settings),
+            probe=HealthProbe(reader=cluster.reader, telemetry=told, clock=ticking, settings=settings.health),
             settings=settings,
             identity=settings.identity or f"{socket.gethostname()}-{os.getpid()}",
         )
@@ -78,7 +78,7 @@ def rooms(
         loader.close()
 
 
-def think(settings: Settings, model: Any = None) -> Brain:
+def think(settings: Settings, model: Any = None, clock: Clock | None = None) -> Brain:
     """Return the reasoner that the settings name, or one over the given chat model.
 
     Raises:
@@ -99,4 +99,8 @@ def think(settings: Settings, model: Any = None) -> Brain:
             f"unknown reasoner {name!r}: use `rules`, or PROVIDER:MODEL such as `openai:gpt-4o` or `ollama:qwen2.5`"
         )
     chat = chat_model(name, settings.model) if model is None else model
-    return ModelReasoner(ChatThinker(chat, settings=settings, name=name), rules, name)
+    return ModelReasoner(
+        ChatThinker(chat, settings=settings.model, limits=settings.limits, clock=clock or SystemClock(), name=name),
+        rules,
+        name,
+    )

@@ -9,13 +9,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stratus.errors import UsageError
+from stratus.errors import UnknownNameError, UsageError
 from stratus.kit.clock import SystemClock
 from stratus.settings import Settings
 from stratus.wiring.incidents import Incidents
 from stratus.wiring.sources import Source, open_embedded, open_kubernetes
 
 if TYPE_CHECKING:
+    from stratus.model.transactions import Transaction
     from stratus.transaction.engine import TransactionEngine
     from stratus.transaction.sqlite import SqliteJournal
 
@@ -39,6 +40,21 @@ def read_journal(settings: Settings) -> Iterator[SqliteJournal]:
         journal.close()
 
 
+def told(journal: SqliteJournal, transaction: str) -> Transaction:
+    """Return one transaction as the journal tells it.
+
+    Raises:
+        UnknownNameError: it is not in the journal.
+    """
+    from stratus.transaction.journal import tell
+
+    story = tell(journal.entries(transaction))
+    if story is None:
+        known = ", ".join(journal.list()[-8:]) or "none"
+        raise UnknownNameError(f"no transaction {transaction!r} in the journal; the latest: {known}")
+    return story.transaction
+
+
 @contextmanager
 def open_engine(settings: Settings, transaction: str = "") -> Iterator[TransactionEngine]:
     """Open the engine on the cluster that a transaction was made on (an embedded one is rebuilt from its log)."""
@@ -47,7 +63,7 @@ def open_engine(settings: Settings, transaction: str = "") -> Iterator[Transacti
 
     with ExitStack() as stack:
         journal = stack.enter_context(read_journal(settings))
-        source = stack.enter_context(_source(settings, journal.get(transaction).incident if transaction else ""))
+        source = stack.enter_context(_source(settings, told(journal, transaction).incident if transaction else ""))
         clock = source.clock or SystemClock()
         reader = source.cluster.reader
         yield TransactionEngine(
@@ -55,7 +71,9 @@ def open_engine(settings: Settings, transaction: str = "") -> Iterator[Transacti
             writer=source.cluster.writer,
             journal=journal,
             clock=clock,
-            probe=HealthProbe(reader, source.telemetry(settings), clock, settings),
+            probe=HealthProbe(
+                reader=reader, telemetry=source.telemetry(settings), clock=clock, settings=settings.health
+            ),
             settings=settings,
             identity=settings.identity or f"{socket.gethostname()}-{os.getpid()}",
         )

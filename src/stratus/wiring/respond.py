@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ENDED = ("committed", "undone", "undo_incomplete", "needs_human")
+
 Listener = Callable[[TimelineEntry], None]
 
 
@@ -228,9 +230,9 @@ class Run:
     def take_back(self, reason: str) -> None:
         """Undo the transaction under way, if there is one, and leave the incident ended."""
         values = self.graph.get_state(self.config).values
-        open_one = [t for t in self.rooms.engine.open() if t.incident == self.entry.id]
-        for transaction in open_one:
-            self.rooms.engine.undo(transaction.id, reason)
+        for transaction in self.rooms.engine.list():
+            if transaction.incident == self.entry.id and transaction.state not in ENDED:
+                self.rooms.engine.undo(transaction.id, reason)
         log.warning("incident %s %s; state was %s", self.entry.id, reason, values.get("state", "starting"))
         self.register.save(self.entry.model_copy(update={"status": "ended"}))
 

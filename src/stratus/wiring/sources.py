@@ -65,7 +65,7 @@ def embedded_source(cluster: EmbeddedCluster) -> Source:
     """Wrap an embedded cluster, reached in process through the official client."""
     from stratus.cluster.kube import KubeCluster
 
-    return Source(KubeCluster(cluster.api_client(), embedded=True), EmbeddedClock(cluster), cluster)
+    return Source(KubeCluster(cluster.api_client()), EmbeddedClock(cluster), cluster)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from stratus.flow.rooms import RoomsFor
 from stratus.flow.state import State
 from stratus.model.alerts import Alert
 from stratus.model.reports import IncidentState
+from stratus.transaction.verdict import conditions_of
 
 
 class DetectionNodes:
@@ -86,7 +87,12 @@ class DetectionNodes:
         times = spent(state, "detect", watch())
         if detection.onset:
             times["detect"] += max(0.0, state["started_at"] - detection.onset)
-        news: State = {"detection": detection, "verified": detection.alerts, "spent": times}
+        news: State = {
+            "detection": detection,
+            "verified": detection.alerts,
+            "conditions": conditions_of(detection, state["observation"]),
+            "spent": times,
+        }
         if detection.anomalous is None:
             news["ending"] = "telemetry and objects do not tell whether something is wrong"
             news["state"] = IncidentState.NEEDS_HUMAN

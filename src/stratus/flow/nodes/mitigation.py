@@ -8,13 +8,14 @@ from typing import Any
 from langgraph.types import interrupt
 
 from stratus.cluster.base import ClusterReader
+from stratus.errors import BudgetSpent, CommandRefused, LeaseLost
 from stratus.flow.nodes.detection import namespaces_of
 from stratus.flow.nodes.story import case_of, spent, told
 from stratus.flow.rooms import RoomsFor
 from stratus.flow.state import State
 from stratus.mitigation.linting import lint
 from stratus.mitigation.nl2kubectl import write_commands
-from stratus.model.actions import ActionPlan, MitigationPlan
+from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
 from stratus.model.reports import IncidentState
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,23 @@ class MitigationNodes:
         assert mitigation is not None, "the edge to Execution needs a linted plan"
         name = f"{state['incident']}-{len(state.get('attempts', ())) + 1}"
         scope = mitigation.writes[0].write.target.namespace or "cluster"
-        done = rooms.engine.begin(state["incident"], name, mitigation.writes, scope)
+        try:
+            done = rooms.engine.begin(state["incident"], name, mitigation.writes, scope)
+        except (CommandRefused, BudgetSpent) as error:
+            code = error.code if isinstance(error, CommandRefused) else f"limit_{error.limit}"
+            refusal = Refusal(command="", code=code, message=str(error))
+            return {
+                "refusals": (*state.get("refusals", ()), refusal),
+                "timeline": told(state, rooms, "Execution", f"refused, nothing sent: {error}", severity="warning"),
+                "spent": spent(state, "mitigate", watch()),
+            }
+        except LeaseLost as error:
+            return {
+                "ending": f"another engine is at work here: {error}",
+                "state": IncidentState.NEEDS_HUMAN,
+                "timeline": told(state, rooms, "Execution", str(error), severity="warning"),
+                "spent": spent(state, "mitigate", watch()),
+            }
         lines = [f"transaction {done.id}: {done.state}"] + [f"failed: {w.error}" for w in done.writes if w.error]
         return {
             "transaction": name,

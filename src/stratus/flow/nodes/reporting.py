@@ -57,7 +57,7 @@ class ReportNodes:
         timeline = told(state, rooms, "Report", f"{end.value}: {state.get('ending', '')}".rstrip(": "))
         story = Story(
             id=state["incident"],
-            mode=state.get("mode", rooms.settings.mode),  # type: ignore[arg-type]
+            mode=state.get("mode", rooms.settings.mode),
             state=end,
             started_at=state["started_at"],
             ended_at=rooms.clock.now(),

@@ -10,6 +10,9 @@ from stratus.model.health import VerdictReport
 from stratus.model.reports import Attempt, IncidentState
 from stratus.model.transactions import Transaction
 
+JUDGED = ("applied", "verifying", "committed")
+"""States in which a transaction's writes are all done."""
+
 
 class ValidationNodes:
     """The TNR gate and its two ways out."""
@@ -22,13 +25,16 @@ class ValidationNodes:
         rooms = self.rooms_for(state)
         watch = rooms.stopwatch()
         name = state.get("transaction", "")
+        health = state.get("health", ())
         if not name:
             verdict = VerdictReport(verdict="UNCHANGED", reason="nothing was executed")
-            health = state.get("health", ())
+        elif (done := rooms.engine.show(name)).state not in JUDGED:
+            # A write was refused, or another engine recovered it: it is undone already, and only the proof is left.
+            verdict = done.verdict or VerdictReport(verdict="UNCHANGED", reason=f"not executed: {done.reason}")
         else:
-            verdict = rooms.engine.validate(name, conditions(state))
+            verdict = rooms.engine.validate(name, state["conditions"])
             done = rooms.engine.show(name)
-            health = (*state.get("health", ()), *done.health_before, *done.health_after)
+            health = (*health, *done.health_before, *done.health_after)
         mood: Mood = {"RESOLVED": "good", "IMPROVED": "good", "REGRESSED": "bad"}.get(verdict.verdict, "warning")  # type: ignore[assignment]
         return {
             "state": IncidentState.VALIDATING,
