@@ -13,6 +13,7 @@ Obj = dict[str, Any]
 SERVICE_NETWORK = ipaddress.ip_network("10.96.0.0/16")
 #: Addresses handed out on request only: the first ones serve the API and DNS.
 RESERVED = 256
+_ADDRESSED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
 NODE_PORTS = range(30000, 32768)
 
 
@@ -51,12 +52,20 @@ class ServiceAllocator:
         spec = service["spec"]
         before: Obj = (old or {}).get("spec") or {}
         if spec.get("type") == "ExternalName":
+            if before and before.get("type") != "ExternalName":
+                for gone in _ADDRESSED:
+                    if spec.get(gone) == before.get(gone) or gone == "clusterIPs":
+                        spec.pop(gone, None)
             return
         self._addresses(spec, before, rng, problems)
         if spec.get("type") in ("NodePort", "LoadBalancer"):
             wanted = spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True)
             self._node_ports(spec, before, rng, problems, wanted)
         elif before.get("type") in ("NodePort", "LoadBalancer"):
+            if not spec.get("externalIPs"):
+                for gone in ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts"):
+                    if spec.get(gone) == before.get(gone):
+                        spec.pop(gone, None)
             mine = {p.get("nodePort") for p in before.get("ports") or ()}
             for port in spec.get("ports") or ():
                 if port.get("nodePort") in mine:
@@ -122,9 +131,7 @@ class ServiceAllocator:
                     problems.invalid(f"spec.ports[{index}].nodePort", number, "provided port is already allocated")
             if number:
                 taken.add(number)
-        if not wanted:
-            return
-        for port in spec.get("ports") or ():
+        for port in spec.get("ports") or () if wanted else ():
             if not port.get("nodePort"):
                 while True:
                     number = rng.choice(NODE_PORTS)

@@ -334,6 +334,12 @@ def _csi_driver(obj: Obj, version: str) -> None:
     spec.setdefault("volumeLifecycleModes", ["Persistent"])
 
 
+def _ingress_class(obj: Obj, version: str) -> None:
+    parameters = (obj.get("spec") or {}).get("parameters")
+    if parameters is not None and not parameters.get("scope"):
+        parameters["scope"] = "Cluster"
+
+
 _RBAC, _ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 _DEFAULTS: dict[tuple[str, str], Callable[[Obj, str], None]] = {
     ("", "Pod"): _pod,
@@ -354,6 +360,7 @@ _DEFAULTS: dict[tuple[str, str], Callable[[Obj, str], None]] = {
     ("batch", "CronJob"): _cron_job,
     ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     ("networking.k8s.io", "NetworkPolicy"): _network_policy,
+    ("networking.k8s.io", "IngressClass"): _ingress_class,
     (_RBAC, "RoleBinding"): _binding,
     (_RBAC, "ClusterRoleBinding"): _binding,
     ("storage.k8s.io", "StorageClass"): _storage_class,

@@ -225,7 +225,7 @@ def without(node: Node | None, value: Any, gone: Fields) -> Any:
         for item in value:
             name_or_none = item_key(node, item)
             if name_or_none in gone:
-                item = _cut(child, item, gone[name_or_none], set(node.keys))
+                item = _cut(child, item, gone[name_or_none])
                 if item is _GONE:
                     continue
             kept.append(item)
@@ -236,11 +236,6 @@ def without(node: Node | None, value: Any, gone: Fields) -> Any:
 _GONE = object()
 
 
-def _cut(child: Node | None, value: Any, sub: Fields, keys: set[str] | None = None) -> Any:
-    if not sub:
-        return _GONE
-    rest = without(child, value, {k: v for k, v in sub.items() if k != "."})
-    left = set(rest) - (keys or set()) if isinstance(rest, dict) else rest
-    if "." in sub and not left:
-        return _GONE
-    return rest
+def _cut(child: Node | None, value: Any, sub: Fields) -> Any:
+    # An item or map nobody owns any more goes whole, with the defaults the server put into it.
+    return _GONE if not sub or "." in sub else without(child, value, sub)

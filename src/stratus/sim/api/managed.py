@@ -65,6 +65,8 @@ def track_update(
     there" but by their content.
     """
     previous: list[Obj] = (old.get("metadata") or {}).get("managedFields") or []
+    if not previous and (old.get("metadata") or {}).get("uid"):
+        return []  # an object nobody tracks stays so until the first apply
     changed, removed = fieldsets.compare(node, old, new)
     changed = _owned_only(changed, subresource, has_status)
     removed = _owned_only(removed, subresource, has_status)

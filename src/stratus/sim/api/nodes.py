@@ -106,9 +106,11 @@ def _of_field(field: Field, depth: int) -> Node:
     if "." in field.base:
         kind = types.named(field.base)
         if kind.opaque:
-            return ANY if field.base == types.RAW_EXTENSION else _SCALAR
+            return _SCALAR
         if field.list_type == "atomic" and not field.containers:
             return Node("struct", kind, atomic=True)
+        if field.list_type == "granular" and kind.map_type == "atomic":
+            return Node("struct", kind)
         return of_type(kind)
     return Node("scalar", name={"s": "string", "b": "boolean", "i": "numeric", "l": "numeric"}.get(field.base, ""))
 

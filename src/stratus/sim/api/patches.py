@@ -56,7 +56,7 @@ def _operate(doc: Any, op: Obj) -> Any:
     if name in ("add", "replace"):
         if "value" not in op:
             raise _rejected()
-        if name == "replace":
+        if name == "replace" and path and isinstance(_read(doc, path[:-1]), list):
             _read(doc, path)
         return _write(doc, path, copy.deepcopy(op["value"]), name == "add")
     if name == "remove":
@@ -73,9 +73,8 @@ def _operate(doc: Any, op: Obj) -> Any:
 def _pointer(text: str) -> list[str]:
     if not text:
         return []
-    if not text.startswith("/"):
-        raise _rejected()
-    return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
+    # What stands before the first slash is ignored, as the real server ignores it.
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
 def _index(items: list[Any], key: str, end: int) -> int:

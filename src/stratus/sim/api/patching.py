@@ -160,6 +160,7 @@ class Patcher:
         if live is None:
             if subresource:
                 raise not_found(resource.name, resource.group, path.name)
+            obj["metadata"].pop("resourceVersion", None)
             return self.rest.create(resource, path.namespace, obj, options, apply=finish), True
         return self.rest.update(
             resource, path.namespace, path.name, obj, options, subresource=subresource, apply=finish

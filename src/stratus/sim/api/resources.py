@@ -10,7 +10,7 @@ from stratus.sim.schema.types import Type
 from stratus.sim.store import Change, Store
 
 Obj = dict[str, Any]
-_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
 #: Served resources that are views on objects stored under another name.
 _STORED_AS = {"events.events.k8s.io": "events"}
@@ -115,7 +115,7 @@ def _builtin() -> dict[tuple[str, str], GroupVersion]:
 
 
 def _custom(crd: Obj) -> list[Resource]:
-    spec, names = crd["spec"], (crd.get("status", {}).get("acceptedNames") or crd["spec"]["names"])
+    spec, names = crd["spec"], crd["spec"]["names"]
     storage = next((v["name"] for v in spec["versions"] if v.get("storage")), "")
     out = []
     for v in spec["versions"]:
@@ -170,13 +170,13 @@ class Registry:
         self._end()
 
     def _on_change(self, change: Change) -> None:
-        if change.resource == _CRDS:
+        if change.resource == CRDS:
             self._rebuild()
 
     def _rebuild(self) -> None:
         self.generation += 1
         self._all = dict(self._static)
-        for crd in self._store.list(_CRDS):
+        for crd in self._store.list(CRDS):
             for resource in _custom(crd):
                 key = (resource.group, resource.version)
                 gv = self._all.get(key)

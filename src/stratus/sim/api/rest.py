@@ -140,6 +140,7 @@ class Rest:
         meta["creationTimestamp"] = iso(self.clock.now())
         if resource.stored in GENERATED or resource.custom:
             meta["generation"] = 1
+        strategies.mark_templates(resource, obj, None)
         node = node_of(resource)
         tracked: list[Obj] = []
         if options.track and apply is None:
@@ -148,7 +149,7 @@ class Rest:
         obj["metadata"] = meta = dict(obj["metadata"])
         if resource.stored == "pods":
             admission.admit_pod(self.store, rng, obj)
-        strategies.prepare_create(resource, obj)
+        strategies.prepare_create(resource, obj, meta["creationTimestamp"])
         if resource.stored == "services":
             self.allocator.assign(obj, None, rng, problems)
         validation.validate_create(resource, obj, problems)
@@ -275,7 +276,12 @@ class Rest:
             new = {**obj}
         new["metadata"] = dict(new["metadata"])
         new = strategies.prepare_update(resource, new, old, subresource)
+        if subresource != "status":
+            strategies.mark_templates(resource, new, old)
+        asked = new
         if resource.stored == "services" and not subresource:
+            new["metadata"] = dict(new["metadata"])
+            asked = {**new, "spec": {**new["spec"], "ports": [dict(p) for p in new["spec"].get("ports") or ()]}}
             new["spec"] = {**new["spec"], "ports": [dict(p) for p in new["spec"].get("ports") or ()]}
             if not new["spec"]["ports"]:
                 del new["spec"]["ports"]
@@ -296,7 +302,7 @@ class Rest:
                 del new_meta["managedFields"]
         elif options.track:
             tracked = self._tracked(
-                resource, node_of(resource), outward(resource, old), outward(resource, new), options, subresource
+                resource, node_of(resource), outward(resource, old), outward(resource, asked), options, subresource
             )
             if tracked:
                 new_meta["managedFields"] = tracked

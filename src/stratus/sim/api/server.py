@@ -15,7 +15,7 @@ from stratus.sim.api.messages import ANONYMOUS, Request, Response, Upgrade, User
 from stratus.sim.api.metrics import Metrics
 from stratus.sim.api.options import delete_options, write_options
 from stratus.sim.api.patching import Patcher
-from stratus.sim.api.resources import Registry, Resource
+from stratus.sim.api.resources import CRDS, Registry, Resource
 from stratus.sim.api.rest import DeleteOptions, Options, Rest
 from stratus.sim.api.routing import Path, Query, parse
 from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, parse_labels
@@ -325,6 +325,8 @@ class ApiServer:
     def _delete(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
         options = delete_options(request, query)
         last, gone = self.rest.delete(resource, path.namespace, path.name, options)
+        if gone and resource.stored == CRDS and not options.dry_run:
+            self._drop_custom(last)
         if not options.dry_run:
             self.drain()
         if resource.stored in RETURNS_DELETED or not gone:
@@ -339,6 +341,12 @@ class ApiServer:
             "details": {k: v for k, v in details.items() if v},
         }
         return Response(200, body)
+
+    def _drop_custom(self, crd: Obj) -> None:
+        """Take the objects of a deleted CRD with it."""
+        stored = f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
+        for obj in self.store.list(stored):
+            self.store.delete(stored, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
     def _delete_collection(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
         options = delete_options(request, query)

@@ -58,7 +58,7 @@ def _merge_map(kind: Type | None, target: Obj, patch: Obj) -> Obj:
     for name, order in orders.items():
         field = kind.fields.get(name) if kind else None
         if isinstance(out.get(name), list) and field is not None:
-            out[name] = _ordered(field, target.get(name) or [], out[name], order, patch.get(name) or [])
+            out[name] = _arranged(field, target.get(name) or [], out[name], order)
     return out
 
 
@@ -99,7 +99,7 @@ def _struct(field: Field | None) -> Type | None:
 
 def _merge_list(field: Field, old: list[Any], patch: list[Any]) -> list[Any]:
     if not field.merge_key:
-        return [*old, *(item for item in patch if item not in old)]
+        return _arranged(field, old, [*old, *(item for item in patch if item not in old)], patch)
     key, kind = field.merge_key, _struct(field)
     if any(isinstance(item, dict) and item.get(_PATCH) == "replace" for item in patch):
         return [_merge_map(kind, {}, item) for item in patch if not _is_delete(item)]
@@ -117,25 +117,30 @@ def _merge_list(field: Field, old: list[Any], patch: list[Any]) -> list[Any]:
             out[found[0]] = _merge_map(kind, out[found[0]], item)
         else:
             out.append(_merge_map(kind, {}, item))
-    return out
+    return _arranged(field, old, out, patch)
 
 
-def _ordered(field: Field, before: list[Any], items: list[Any], order: list[Any], patch: list[Any]) -> list[Any]:
-    """Put the items named by `$setElementOrder` in that order; others keep their place before their successors."""
+def _arranged(field: Field, before: list[Any], items: list[Any], order: list[Any]) -> list[Any]:
+    """Order a merged list: items of the patch as the patch has them, the server's own as they were.
+
+    Where both meet, an item only the server has goes first if it stood before the other; an item new to the server
+    goes before everything the server has left.
+    """
     key = field.merge_key
 
     def name(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
 
-    wanted = [name(entry) for entry in order]
-    rank = {n: i for i, n in enumerate(wanted) if not isinstance(n, dict | list)}
-    old_rank = {name(item): i for i, item in enumerate(before) if not isinstance(name(item), dict | list)}
-    listed = sorted((item for item in items if name(item) in rank), key=lambda item: rank[name(item)])
-    others = [item for item in items if name(item) not in rank]
+    rank = [name(entry) for entry in order]
+    place = [name(item) for item in before]
+    mine = sorted((i for i in items if name(i) in rank), key=lambda i: rank.index(name(i)))
+    theirs = [i for i in items if name(i) not in rank]
+    theirs.sort(key=lambda i: place.index(name(i)) if name(i) in place else len(place))
     out: list[Any] = []
-    for item in listed:
-        place = old_rank.get(name(item))
-        while others and (place is not None and old_rank.get(name(others[0]), len(before)) < place):
-            out.append(others.pop(0))
+    for item in mine:
+        if name(item) in place:
+            at = place.index(name(item))
+            while theirs and name(theirs[0]) in place and place.index(name(theirs[0])) < at:
+                out.append(theirs.pop(0))
         out.append(item)
-    return out + others
+    return out + theirs

@@ -56,7 +56,7 @@ def resets_status(resource: Resource) -> bool:
     return "status" in resource.subresources and resource.stored not in STATUS_ON_CREATE
 
 
-def prepare_create(resource: Resource, obj: Obj) -> None:
+def prepare_create(resource: Resource, obj: Obj, now: str = "") -> None:
     """Finish a new (fresh, owned) object, whose uid is set, in place."""
     stored = resource.stored
     if stored == "pods":
@@ -72,16 +72,14 @@ def prepare_create(resource: Resource, obj: Obj) -> None:
         _job(obj)
     elif stored in ("persistentvolumeclaims", "persistentvolumes"):
         obj["status"] = {"phase": "Pending"}
+        if stored == "persistentvolumes":
+            obj["status"]["lastPhaseTransitionTime"] = now
         holder = "pvc" if stored == "persistentvolumeclaims" else "pv"
         finalizers = obj["metadata"].get("finalizers") or []
         if f"kubernetes.io/{holder}-protection" not in finalizers:
             obj["metadata"]["finalizers"] = [*finalizers, f"kubernetes.io/{holder}-protection"]
     elif stored == "customresourcedefinitions.apiextensions.k8s.io":
-        obj["status"] = {
-            "conditions": None,
-            "acceptedNames": {"plural": "", "kind": ""},
-            "storedVersions": [v["name"] for v in obj["spec"].get("versions") or () if v.get("storage")],
-        }
+        _crd(obj, now)
     elif stored == "nodes":
         _node_taints(obj)
     elif resource.custom and "status" in resource.subresources:
@@ -91,11 +89,44 @@ def prepare_create(resource: Resource, obj: Obj) -> None:
         del meta["generateName"]
 
 
+def mark_templates(resource: Resource, obj: Obj, old: Obj | None) -> None:
+    """Number a DaemonSet's templates in the annotation old clients read."""
+    if resource.stored != "daemonsets.apps":
+        return
+    key = "deprecated.daemonset.template.generation"
+    meta = obj["metadata"]
+    number = 1
+    if old is not None:
+        before = (old["metadata"].get("annotations") or {}).get(key, "1")
+        number = int(before) if before.isdigit() else 1
+        number += old["spec"].get("template") != obj["spec"].get("template")
+    meta["annotations"] = {**(meta.get("annotations") or {}), key: str(number)}
+
+
 def _node_taints(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     taints = spec.get("taints") or []
     if not any(t.get("key") == "node.kubernetes.io/not-ready" and t.get("effect") == "NoSchedule" for t in taints):
         spec["taints"] = [*taints, {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+
+
+def _crd(obj: Obj, now: str) -> None:
+    """Accept a CRD's names at once: nothing here needs the moment a real server takes for it."""
+    names = {k: v for k, v in (obj["spec"].get("names") or {}).items() if k != "categories"}
+    accepted = {"status": "True", "lastTransitionTime": now}
+    obj["status"] = {
+        "conditions": [
+            {"type": "NamesAccepted", **accepted, "reason": "NoConflicts", "message": "no conflicts found"},
+            {
+                "type": "Established",
+                **accepted,
+                "reason": "InitialNamesAccepted",
+                "message": "the initial names have been accepted",
+            },
+        ],
+        "acceptedNames": names,
+        "storedVersions": [v["name"] for v in obj["spec"].get("versions") or () if v.get("storage")],
+    }
 
 
 def _job(obj: Obj) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from stratus.sim.api import custom
 from stratus.sim.api.names import check_metadata
 from stratus.sim.api.resources import Resource
+from stratus.sim.api.rules import CREATE, UPDATE
 from stratus.sim.api.status import Problems
 
 Obj = dict[str, Any]
@@ -17,6 +18,10 @@ def validate_create(resource: Resource, obj: Obj, problems: Problems) -> None:
     check_metadata(resource, obj["metadata"], problems)
     if resource.custom:
         custom.validate(resource.schema, obj, problems)
+        return
+    rule = CREATE.get(resource.kind)
+    if rule is not None:
+        rule(obj, problems)
 
 
 def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, problems: Problems) -> None:
@@ -24,3 +29,12 @@ def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, pr
     check_metadata(resource, obj["metadata"], problems, update=True)
     if resource.custom:
         custom.validate(resource.schema, obj, problems)
+        return
+    if subresource == "status":
+        return
+    own = CREATE.get(resource.kind)
+    if own is not None and resource.kind != "Pod":
+        own(obj, problems)
+    rule = UPDATE.get(resource.kind)
+    if rule is not None and not (resource.kind == "Pod" and subresource):
+        rule(obj, old, problems)

@@ -102,6 +102,8 @@ class Decoder:
                     continue
             elif "z" in flags and "p" not in flags and result == {}:
                 continue
+            elif result == [] and field.number and "p" not in flags:
+                result = None  # the server's own encoding does not tell an empty list from none
             out[key] = result
         for key, zero in kind.always:
             if out.get(key) is None:

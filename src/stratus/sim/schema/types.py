@@ -84,7 +84,7 @@ class Type:
         out: list[tuple[str, Any]] = []
         for field in self.fields.values():
             flags, is_struct = field.flags, not field.containers and "." in field.base
-            if "o" in flags and (not is_struct or "p" in flags or "z" in flags or named(field.base).opaque):
+            if "o" in flags and (not is_struct or "p" in flags or "z" in flags):
                 continue
             if "z" in flags or ("p" in flags and "o" in flags):
                 continue
