@@ -150,4 +150,3 @@ def test_model_package_is_located_and_never_imported(minilm):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
-

@@ -19,6 +19,7 @@ from stratus.settings import Settings
 
 QUERIES: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "queries.yaml").read_text(encoding="utf-8"))
 CASES = [(fault, query) for fault, queries in QUERIES.items() for query in queries]
+TREATS = {book.id: book.faults for book in shipped_runbooks()}
 OFF_TOPIC = [
     "recipe for pancakes with maple syrup",
     "quarterly revenue of the marketing department",
@@ -39,8 +40,7 @@ def chroma(tmp_path_factory, minilm):
 
 def rank(found, fault: str) -> int:
     """Position of the first runbook that treats the class, 99 when there is none."""
-    treats = {book.id: book.faults for book in shipped_runbooks()}
-    return next((n for n, citation in enumerate(found, 1) if fault in treats[citation.id]), 99)
+    return next((n for n, citation in enumerate(found, 1) if fault in TREATS[citation.id]), 99)
 
 
 def recall(ranks: list[int], depth: int) -> float:

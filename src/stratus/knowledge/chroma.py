@@ -59,7 +59,7 @@ class ChromaKnowledge:
         self._embedder = model
         self._lock = threading.RLock()
         self._floors = Floors()
-        self._vectors: dict[str, list[float]] = shipped.load() if _model_name(model) == MODEL_NAME else {}
+        self._vectors = _shipped_vectors(model)
         self._books: tuple[Runbook, ...] = ()
         self._tickets: dict[Path, Ticket] = {}
         self._passages: dict[str, Passage] = {}
@@ -238,6 +238,16 @@ class ChromaKnowledge:
         found = dict(zip(unknown, self._embedder.embed(list(unknown.values())), strict=True))
         self._embedded += len(unknown)
         return [found.get(passage.content) or self._vectors[passage.content] for passage in passages]
+
+
+def _shipped_vectors(model: Embedder) -> dict[str, list[float]]:
+    if _model_name(model) != MODEL_NAME:
+        return {}
+    try:
+        return shipped.load()
+    except KnowledgeError as error:
+        LOG.warning("the runbooks are embedded anew: %s", error)
+        return {}
 
 
 def _model_name(model: Any) -> str:

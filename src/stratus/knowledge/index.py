@@ -165,6 +165,10 @@ def open_store(folder: Path, model: str, fill: Callable[[VectorStore], None]) ->
                 shutil.rmtree(path, ignore_errors=True)
                 number += 1
                 continue
+            except BaseException:
+                if store is not None:
+                    store.close()
+                raise
             return store
     raise AssertionError("unreachable")
 

@@ -41,8 +41,11 @@ class Passage(Noun):
 
     @property
     def indexed(self) -> str:
-        """What is embedded and searched: the piece with its title, so that it stands for itself."""
-        return f"{self.title}\n{self.text}"
+        """What is embedded and searched: the piece with its title, so that it stands for itself.
+
+        A log template is searched as it is: it should meet log lines like it, not stories about it.
+        """
+        return self.text if self.kind == "log" else f"{self.title}\n{self.text}"
 
     @property
     def content(self) -> str:

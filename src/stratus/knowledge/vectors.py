@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stratus.errors import KnowledgeError
 from stratus.knowledge.embedding import MODEL_NAME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FILE = "vectors.safetensors"
 
@@ -34,7 +37,7 @@ def load(path: Path | None = None) -> dict[str, list[float]]:
             if meta.get("model") != MODEL_NAME:
                 return {}
             vectors = file.get_tensor("vectors").astype("float32")
-            contents = json.loads(meta["contents"])
+            contents = [bytes(row).hex() for row in file.get_tensor("contents")]
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise KnowledgeError(f"the vectors in {path} cannot be read ({error}); reinstall the package") from error
     return dict(zip(contents, vectors.tolist(), strict=True))
@@ -46,6 +49,10 @@ def save(vectors: dict[str, list[float]], path: Path) -> None:
     from safetensors.numpy import save as pack
 
     contents = sorted(vectors)
-    array = np.array([vectors[content] for content in contents], dtype=np.float16)
+    tensors: dict[str, NDArray[Any]] = {
+        "contents": np.array([list(bytes.fromhex(content)) for content in contents], dtype=np.uint8),
+        "vectors": np.array([vectors[content] for content in contents], dtype=np.float16),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pack({"vectors": array}, metadata={"model": MODEL_NAME, "contents": json.dumps(contents)}))
+    # One entry of metadata: several would be written in a random order, and the file would never be the same twice.
+    path.write_bytes(pack(tensors, metadata={"model": MODEL_NAME}))
