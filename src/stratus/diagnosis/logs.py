@@ -119,7 +119,7 @@ def level(text: str) -> Level:
 def _closest(leaf: list[_Group], tokens: list[str]) -> _Group | None:
     best, score = None, SIMILAR
     for group in leaf:
-        same = sum(a == b or a == WILD for a, b in zip(group.tokens, tokens, strict=True)) / len(tokens)
+        same = sum(a in (b, WILD) for a, b in zip(group.tokens, tokens, strict=True)) / len(tokens)
         if same >= score:
             best, score = group, same
     return best

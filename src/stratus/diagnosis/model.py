@@ -25,11 +25,11 @@ from stratus.model.actions import ActionPlan, ActionStep, Refusal
 from stratus.model.cases import Case
 from stratus.model.diagnosis import Diagnosis, FaultClass, Hypothesis
 from stratus.model.refs import ObjectRef
-from stratus.model.reports import ModelUsage
+from stratus.model.reports import Attempt, ModelUsage
 
 _STATED = {"low": 0.35, "medium": 0.6, "high": 0.85}
 _FAILED = (ReasoningError, BudgetSpent, ModelUnreachable)
-_MOST_ACTIONS = 6
+_MOST_ACTIONS = 4
 _MOST_OBJECTS = 16
 """Objects that a new hypothesis may blame: each costs a dozen tokens of prompt."""
 
@@ -86,7 +86,7 @@ class ModelReasoner:
                 cannot be honoured, and nothing has been touched yet. Later the rules take over.
         """
         base = _with_ledger(self._rules.diagnose(case), case)
-        open_ones = [h for h in base.hypotheses if h.status == "open"]
+        open_ones = [h for h in base.hypotheses if _eligible(h, base)]
         settled = any(h.confidence >= self._solid for h in open_ones)
         objects = () if settled else observed_objects(case, [h.object for h in base.hypotheses], most=_MOST_OBJECTS)
         if not open_ones and not objects:
@@ -159,16 +159,34 @@ class ModelReasoner:
         return answer.command.strip()
 
     def _candidates(self, case: Case, hypothesis: Hypothesis) -> list[ActionPlan]:
-        several = getattr(self._rules, "plans", None)
-        if several is not None:
-            return list(several(case, hypothesis))[:_MOST_ACTIONS]
-        single = self._rules.plan(case, hypothesis)
-        return [single] if single is not None else []
+        """Return the rules' plans, best first: each time what they would do if those before had failed."""
+        plans: list[ActionPlan] = []
+        while len(plans) < _MOST_ACTIONS:
+            plan = self._rules.plan(case, hypothesis)
+            if plan is None or not plan.steps or _commands(plan) in map(_commands, plans):
+                break
+            plans.append(plan)
+            supposed = Attempt(
+                number=len(case.attempts) + 1,
+                hypothesis=hypothesis.id,
+                summary=plan.summary,
+                commands=_commands(plan),
+                executed=True,
+                verdict="UNCHANGED",
+                undone=True,
+            )
+            case = case.model_copy(update={"attempts": (*case.attempts, supposed)})
+        return plans
 
     def _note(self, error: StratusError) -> str:
         note = f"The rules decided, because the model gave no answer: {error}."
         self._notes.append(note)
         return note
+
+
+def _eligible(hypothesis: Hypothesis, base: Diagnosis) -> bool:
+    """Whether it may be chosen: it is open, or tried and the rules know another action for it."""
+    return hypothesis.status == "open" or hypothesis.id == base.chosen
 
 
 def _with_ledger(base: Diagnosis, case: Case) -> Diagnosis:
@@ -210,7 +228,7 @@ def _decided(base: Diagnosis, answer: DiagnosisAnswer, case: Case) -> Diagnosis:
             hypotheses.append(new)
         best = new.id if twin is None else twin.id
     by_id = {h.id: h for h in hypotheses}
-    open_ids = [h.id for h in hypotheses if h.status == "open"]
+    open_ids = [h.id for h in hypotheses if _eligible(h, base)]
     rejected = [i for i in open_ids if i in answer.rejected and i != best]
     wanted = [best] if best in open_ids else []
     order = [*wanted, *(i for i in open_ids if i not in wanted and i not in rejected), *rejected]
@@ -231,6 +249,10 @@ def _decided(base: Diagnosis, answer: DiagnosisAnswer, case: Case) -> Diagnosis:
             "reasoning": " ".join([*reasoning, base.reasoning]).strip(),
         }
     )
+
+
+def _commands(plan: ActionPlan) -> tuple[str, ...]:
+    return tuple(step.command or step.text for step in plan.steps)
 
 
 def _new_hypothesis(answer: OpenDiagnosisAnswer, base: Diagnosis, case: Case) -> Hypothesis:

@@ -1,4 +1,4 @@
-"""Action planning: from a hypothesis and the runbooks at hand to steps with commands, never the same failed one again."""
+"""Action planning: from a hypothesis and the runbooks at hand to steps with commands, none that failed already."""
 
 from __future__ import annotations
 
@@ -192,7 +192,8 @@ def same(command: str) -> str:
 
 def _tried(case: Case) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
     """Return the commands of attempts that ran and did not resolve the incident, and of those that were not let run."""
-    ran, refused = set(), set()
+    ran: set[tuple[str, ...]] = set()
+    refused: set[tuple[str, ...]] = set()
     for attempt in case.attempts:
         commands = attempt.commands or tuple(r.command for r in attempt.refusals)
         if not commands or attempt.verdict == "RESOLVED":

@@ -118,7 +118,7 @@ def rank(world: World, findings: list[Finding], ledger: tuple[Hypothesis, ...]) 
                 evidence_against=evidence.give(f.con),
                 facts=f.facts,
                 analyzer=f.analyzer,
-                status=status,  # type: ignore[arg-type]
+                status=status,
             )
         )
     for gone in known.values():

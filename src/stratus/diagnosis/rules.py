@@ -1,4 +1,4 @@
-"""The rules reasoner: offline, deterministic; analyzers rank the causes, runbooks and built-in remedies supply actions."""
+"""The rules reasoner, offline and deterministic: analyzers rank causes, runbooks and remedies supply actions."""
 
 from __future__ import annotations
 

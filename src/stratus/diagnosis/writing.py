@@ -14,8 +14,10 @@ import shlex
 from stratus.model.actions import ActionStep
 
 _NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
-_KIND = r"(?P<kind>Deployment|StatefulSet|DaemonSet|ReplicaSet|Service|ConfigMap|Secret|NetworkPolicy|Pod|Node|Job|CronJob" \
-        r"|HorizontalPodAutoscaler|Ingress|ResourceQuota|PodDisruptionBudget)"  # fmt: skip
+_KIND = (
+    r"(?P<kind>Deployment|StatefulSet|DaemonSet|ReplicaSet|Service|ConfigMap|Secret|NetworkPolicy|Pod|Node|Job|CronJob"
+    r"|HorizontalPodAutoscaler|Ingress|ResourceQuota|PodDisruptionBudget)"
+)
 _OBJECT = rf"(?:the )?{_KIND} (?P<name>{_NAME})(?: in namespace (?P<namespace>{_NAME}))?"
 _VALUE = r"(?P<value>\S+)"
 _CONTAINER = rf"container (?P<container>{_NAME})"

@@ -301,9 +301,8 @@ def target_of(service_port: Json) -> int | str:
     target = service_port.get("targetPort")
     if target in (None, "", 0):
         return int(service_port.get("port") or 0)
-    if isinstance(target, str) and target.isdigit():
-        return int(target)
-    return str(target)
+    text = str(target)
+    return int(text) if text.isdigit() else text
 
 
 def ready_addresses(slices: Iterable[Json]) -> int:

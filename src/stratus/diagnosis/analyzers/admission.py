@@ -11,8 +11,10 @@ from stratus.diagnosis.world import Workload, World, note, reference
 from stratus.kit.kube import condition, dig, event_message, event_time, name_of, quantity
 from stratus.model.base import Json
 
-_QUOTA = re.compile(r"exceeded quota: (?P<quota>[\w.-]+), requested: (?P<asked>[^ ]+(?:,[^ ]+)*), used: (?P<used>\S+), "
-                    r"limited: (?P<hard>\S+)")  # fmt: skip
+_QUOTA = re.compile(
+    r"exceeded quota: (?P<quota>[\w.-]+), requested: (?P<asked>[^ ]+(?:,[^ ]+)*), used: (?P<used>\S+), "
+    r"limited: (?P<hard>\S+)"
+)
 _MUST = re.compile(r"failed quota: (?P<quota>[\w.-]+): must specify (?P<what>[\w.,;:\s-]+)")
 _ACCOUNT = re.compile(r'service ?account "(?P<name>[^"]+)" not found', re.IGNORECASE)
 _LIMIT = re.compile(r"(?:maximum|minimum) (?P<what>\w+) usage per (?:Container|Pod) is (?P<bound>[^,.]+)")
@@ -59,8 +61,15 @@ def _finding(world: World, w: Workload, text: str) -> Finding:
     workload = f"{w.kind.lower()}/{w.name}"
     relevant: tuple[str, ...] = ("resources", "identity", "security", "container", "other")
     if match := _ACCOUNT.search(text):
-        finding = about(w, "service_account_missing", f"{w.title}: its ServiceAccount {match['name']} does not exist",
-                        0.95, settled=True, service_account=match["name"], workload=workload)  # fmt: skip
+        finding = about(
+            w,
+            "service_account_missing",
+            f"{w.title}: its ServiceAccount {match['name']} does not exist",
+            0.95,
+            settled=True,
+            service_account=match["name"],
+            workload=workload,
+        )
         was = dig(good.template, "spec", "serviceAccountName", default="default") if good else ""
         there = [name_of(a) for a in world.observation.of("ServiceAccount", w.namespace)]
         choice = [a for a in (was, w.name) if a and a in there and a != match["name"]]
@@ -71,9 +80,16 @@ def _finding(world: World, w: Workload, text: str) -> Finding:
         finding = _quota(world, w, match, workload)
         relevant = ("resources",)
     elif match := _MUST.search(text):
-        finding = about(w, "quota_exceeded", f"{w.title}: ResourceQuota {match['quota']} demands {match['what'].strip()}, "
-                        "which its containers do not state", 0.93, settled=True, quota=match["quota"],
-                        workload=workload)  # fmt: skip
+        finding = about(
+            w,
+            "quota_exceeded",
+            f"{w.title}: ResourceQuota {match['quota']} demands {match['what'].strip()}, "
+            "which its containers do not state",
+            0.93,
+            settled=True,
+            quota=match["quota"],
+            workload=workload,
+        )
         finding.object = reference("ResourceQuota", w.namespace, match["quota"])
         containers = w.spec.get("containers") or ()
         if containers:
@@ -96,8 +112,17 @@ def _quota(world: World, w: Workload, match: re.Match[str], workload: str) -> Fi
     lacking = max(1, w.wanted - len(w.pods))
     need = _sum(used.get(key, "0"), asked.get(key, "0"), times=lacking)
     text = f"{w.title}: ResourceQuota {match['quota']} allows {hard.get(key)} of {key}, {used.get(key)} are used"
-    finding = about(w, "quota_exceeded", text, 0.93, settled=True, quota=match["quota"], quota_key=key,
-                    quota_value=_text(key, need), workload=workload)  # fmt: skip
+    finding = about(
+        w,
+        "quota_exceeded",
+        text,
+        0.93,
+        settled=True,
+        quota=match["quota"],
+        quota_key=key,
+        quota_value=_text(key, need),
+        workload=workload,
+    )
     finding.object = reference("ResourceQuota", w.namespace, match["quota"])
     changed = world.changed_at("ResourceQuota", w.namespace, match["quota"])
     if changed:
@@ -121,19 +146,36 @@ def _text(key: str, amount: float) -> str:
 
 def _refused(world: World, w: Workload, text: str, workload: str) -> Finding:
     if match := _LIMIT.search(text):
-        finding = about(w, "admission_refused", f"{w.title}: a LimitRange bounds {match['what']} to {match['bound']}", 0.92,
-                        settled=True, workload=workload)  # fmt: skip
+        finding = about(
+            w,
+            "admission_refused",
+            f"{w.title}: a LimitRange bounds {match['what']} to {match['bound']}",
+            0.92,
+            settled=True,
+            workload=workload,
+        )
+        name = {"memory": "memory_limit", "cpu": "cpu_limit"}.get(match["what"])
+        if name and "maximum" in text and len(w.spec.get("containers") or ()) == 1:
+            finding.facts[name] = match["bound"].strip()
+            finding.facts["container"] = w.spec["containers"][0]["name"]
         ranges = world.observation.of("LimitRange", w.namespace)
-        if ranges and not w.back:
+        if ranges and not w.back and "container" not in finding.facts:
             finding.object = reference("LimitRange", w.namespace, name_of(ranges[0]))
         return finding
     if match := _HOOK.search(text):
         name = match["name"] or match["down"]
         state = "refuses its pods" if match["name"] else "does not answer"
-        return about(w, "admission_refused", f"{w.title}: admission webhook {name} {state}", 0.9, settled=True,
-                     workload=workload)  # fmt: skip
+        return about(
+            w, "admission_refused", f"{w.title}: admission webhook {name} {state}", 0.9, settled=True, workload=workload
+        )
     if _SECURITY.search(text):
-        return about(w, "admission_refused", f"{w.title}: its pods violate the namespace's PodSecurity level", 0.92,
-                     settled=True, workload=workload)  # fmt: skip
+        return about(
+            w,
+            "admission_refused",
+            f"{w.title}: its pods violate the namespace's PodSecurity level",
+            0.92,
+            settled=True,
+            workload=workload,
+        )
     fault = "rbac_denied" if "cannot create resource" in text else "admission_refused"
     return about(w, fault, f"{w.title}: its pods are refused: {text}", 0.85, settled=True, workload=workload)  # type: ignore[arg-type]

@@ -141,6 +141,8 @@ def _start(world: World, w: Workload, c: ContainerView, good: Revision | None, m
 def _right_command(world: World, w: Workload, c: ContainerView, good: Revision | None) -> Json:
     """Return command and args as they were in the good revision, else as a sibling with the same image has them."""
     source: Json | None = None
+    if c.init:
+        return {}
     if good is not None:
         source = container_of(good.template, c.name) or None
     if source is None:

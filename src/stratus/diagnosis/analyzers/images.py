@@ -18,6 +18,7 @@ from stratus.kit.kube import (
     spec_containers,
 )
 from stratus.kit.text import line
+from stratus.model.base import Json
 
 _DENIED = re.compile(
     r"(?i)unauthorized|authentication required|pull access denied|denied|forbidden|\b40[13]\b|no basic auth"
@@ -42,11 +43,14 @@ def analyze(world: World) -> list[Finding]:
     return found
 
 
-def _finding(world: World, w: Workload, pod: dict[str, object], c: ContainerView) -> Finding:
+def _finding(world: World, w: Workload, pod: Json, c: ContainerView) -> Finding:
     image = str(c.spec.get("image", ""))
     events = world.events(pod, "Failed", "InspectFailed", "ErrImageNeverPull")
     text = " ".join([c.message, *(str(e.get("message", "")) for e in events)])
     reason, why = _reason(c.waiting, text)
+    now = w.container(c.name).get("image")
+    if w.kind != "Pod" and now and now != image:
+        return _left_behind(w, pod, c, str(now))
     good = next((r for r in w.back if container_of(r.template, c.name).get("image") not in (None, image)), None)
     good_image = container_of(good.template, c.name).get("image") if good else None
     finding = about(
@@ -76,6 +80,24 @@ def _finding(world: World, w: Workload, pod: dict[str, object], c: ContainerView
         secret = _pull_secret(world, w)
         if secret:
             finding.facts["secret"] = secret
+    return finding
+
+
+def _left_behind(w: Workload, pod: Json, c: ContainerView, now: str) -> Finding:
+    """The workload has another image by now; a pod of the earlier revision stands in the way of the update."""
+    finding = about(
+        w,
+        "image_pull",
+        f"{w.title}: pod {name_of(pod)} still waits for {c.spec.get('image')}, the workload has {now} by now",
+        0.9,
+        settled=True,
+        container=c.name,
+        image=c.spec.get("image"),
+        pod=name_of(pod),
+        stale_pod=name_of(pod) if w.kind == "StatefulSet" else None,
+    )
+    finding.pro.append(note("object", f"pod {name_of(pod)}: {c.waiting}: {c.message}", pod, service=w.service,
+                            at=created(pod)))  # fmt: skip
     return finding
 
 

@@ -16,9 +16,11 @@ _NO_HOST = re.compile(
     r"(?i)(?:lookup|resolve|resolution for|getaddrinfo \w+|host)[: ]+['\"]?(?P<host>[a-z0-9][\w.-]*[a-z0-9])['\"]?"
     r".*?(?:no such host|not known|not found|nxdomain|server misbehaving|failure)"
 )
-_REFUSED = re.compile(r"(?i)(?P<host>[a-z0-9][\w.-]*[a-z0-9]):(?P<port>\d{2,5})\b.*?(?:connection refused|connect: |timed? ?out"
-                      r"|i/o timeout|unreachable|unavailable)|(?:connect(?:ion)?|dial)\w* .*?to "
-                      r"(?P<host2>[a-z0-9][\w.-]*[a-z0-9]):(?P<port2>\d{2,5})")  # fmt: skip
+_REFUSED = re.compile(
+    r"(?i)(?P<host>[a-z0-9][\w.-]*[a-z0-9]):(?P<port>\d{2,5})\b.*?(?:connection refused|connect: |timed? ?out"
+    r"|i/o timeout|unreachable|unavailable)|(?:connect(?:ion)?|dial)\w* .*?to "
+    r"(?P<host2>[a-z0-9][\w.-]*[a-z0-9]):(?P<port2>\d{2,5})"
+)
 _RBAC = re.compile(
     r'User "system:serviceaccount:(?P<ns>[\w-]+):(?P<sa>[\w-]+)" cannot (?P<verb>\w+) resource "(?P<what>[\w./]+)"'
 )
@@ -50,8 +52,13 @@ def _clues(world: World, w: Workload, lines: list[LogLine]) -> list[Finding]:
     auth = []
     for entry in lines:
         if match := _RBAC.search(entry.text):
-            finding = about(w, "rbac_denied", f"{w.title}: its ServiceAccount {match['sa']} may not {match['verb']} "
-                            f"{match['what']}", 0.85, service_account=match["sa"])  # fmt: skip
+            finding = about(
+                w,
+                "rbac_denied",
+                f"{w.title}: its ServiceAccount {match['sa']} may not {match['verb']} {match['what']}",
+                0.85,
+                service_account=match["sa"],
+            )
             finding.pro.append(note("log", entry.text, w.obj, service=w.service, at=entry.at))
             return [finding]
         if match := _NO_HOST.search(entry.text):
@@ -94,8 +101,13 @@ def _unresolved(world: World, w: Workload, host: str, entry: LogLine, count: int
     else:
         local = dig(w.spec, "dnsPolicy", default="ClusterFirst")
         if local == "Default":
-            finding = about(w, "dns_failure", f"{w.title}: its dnsPolicy Default does not know the cluster's Services", 0.9,
-                            settled=True)  # fmt: skip
+            finding = about(
+                w,
+                "dns_failure",
+                f"{w.title}: its dnsPolicy Default does not know the cluster's Services",
+                0.9,
+                settled=True,
+            )
             if w.back:
                 finding.facts["revision"] = w.back[0].number
         else:
@@ -131,8 +143,13 @@ def _refused(world: World, w: Workload, host: str, port: int, entry: LogLine, co
     target = world.behind(name_of(service), str(dig(service, "metadata", "namespace", default="")))
     name = name_of(service)
     if target is None:
-        finding = Finding("no_endpoints", reference("Service", w.namespace, name), f"{w.title} cannot reach {name}:{port}",
-                          0.4, service=name)  # fmt: skip
+        finding = Finding(
+            "no_endpoints",
+            reference("Service", w.namespace, name),
+            f"{w.title} cannot reach {name}:{port}",
+            0.4,
+            service=name,
+        )
     else:
         finding = about(target, "dependency_failure", f"{w.title} cannot reach {name}:{port}", 0.4)
     finding.pro.append(seen)
@@ -144,8 +161,9 @@ def _auth(world: World, w: Workload, lines: list[LogLine]) -> Finding:
     entry = lines[-1]
     named = next((c for c in sorted(world.callees.get(w.service, ())) if c in entry.text), "")
     target = world.behind(named, w.namespace) if named else None
-    finding = about(target or w, "auth_failure", f"{w.title}: its credentials are refused"
-                    + (f" by {named}" if named else ""), 0.62)  # fmt: skip
+    finding = about(
+        target or w, "auth_failure", f"{w.title}: its credentials are refused" + (f" by {named}" if named else ""), 0.62
+    )
     finding.service = w.service
     finding.pro.append(note("log", entry.text, w.obj, service=w.service, at=entry.at, lines=len(lines)))
     return finding

@@ -22,7 +22,7 @@ def analyze(world: World) -> list[Finding]:
     for w in world.workloads:
         if w.kind == "Job":
             found += _job(world, w)
-        else:
+        elif w.kind != "Pod":
             found += _stuck(world, w)
             found += _hanging(world, w)
     return found
@@ -45,11 +45,24 @@ def _node(world: World, node: Json) -> Finding | None:
     if bad is None:
         return None
     down = [w for w in hosted if w.down]
-    finding = Finding(fault, ref, f"Node {name} {word}: {bad.get('message') or bad.get('reason', '')}",  # type: ignore[arg-type]
-                      confidence if hosted else 0.3, service=(down or hosted)[0].service if hosted else "",
-                      facts={"node": name}, impact=min(1.0, 0.2 * len(hosted)), settled=True)  # fmt: skip
-    finding.pro.append(note("object", f"Node {name}: {bad.get('type')}={bad.get('status')}: {bad.get('message', '')}",
-                            node, at=moment(bad.get("lastTransitionTime"))))  # fmt: skip
+    finding = Finding(
+        fault,
+        ref,
+        f"Node {name} {word}: {bad.get('message') or bad.get('reason', '')}",  # type: ignore[arg-type]
+        confidence if hosted else 0.3,
+        service=(down or hosted)[0].service if hosted else "",
+        facts={"node": name},
+        impact=min(1.0, 0.2 * len(hosted)),
+        settled=True,
+    )
+    finding.pro.append(
+        note(
+            "object",
+            f"Node {name}: {bad.get('type')}={bad.get('status')}: {bad.get('message', '')}",
+            node,
+            at=moment(bad.get("lastTransitionTime")),
+        )
+    )
     if hosted:
         finding.pro.append(note("object", f"on it are pods of {', '.join(w.name for w in hosted[:6])}", node))
     return finding
@@ -77,8 +90,13 @@ def _stuck(world: World, w: Workload) -> list[Finding]:
     if dig(w.obj, "spec", "paused"):
         newest = w.revisions[0] if w.revisions else None
         if newest is not None and differences(newest.template, w.template):
-            finding = about(w, "rollout_stuck", f"{w.title} is paused, and its latest change has not been rolled out", 0.5,
-                            paused=True)  # fmt: skip
+            finding = about(
+                w,
+                "rollout_stuck",
+                f"{w.title} is paused, and its latest change has not been rolled out",
+                0.5,
+                paused=True,
+            )
             finding.pro.append(note("object", "spec.paused is true", w.obj, service=w.service))
             return [finding]
     partition = dig(w.obj, "spec", "updateStrategy", "rollingUpdate", "partition")

@@ -133,7 +133,7 @@ def _wrong_probe(
         finding.confidence = 0.6
     before = [s for s in (dig(c.status, "lastState", "running", "startedAt"),) if s]
     was_ready = moment(dig(pod, "status", "startTime")) + 30 < not_ready_since(pod) and not before
-    if was_ready and not changed:
+    if was_ready and not changed and kind == "readiness":
         finding.con.append(note("object", f"pod {name_of(pod)} passed the same probe earlier", pod))
         finding.confidence = min(finding.confidence, 0.55)
     return finding

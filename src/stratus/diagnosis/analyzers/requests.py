@@ -83,8 +83,14 @@ def _error(world: World, callee: str, edges: list[CallEdge]) -> Finding:
     finding.service = callee if w is None else w.service
     finding.impact = min(1.0, 0.3 + errors / calls)
     for edge in edges[:3]:
-        finding.pro.append(note("trace", f"{edge.errors} of {edge.calls} calls {edge.caller or 'from outside'} -> "
-                                f"{callee} {edge.operation} fail {edge.message}", service=callee))  # fmt: skip
+        finding.pro.append(
+            note(
+                "trace",
+                f"{edge.errors} of {edge.calls} calls {edge.caller or 'from outside'} -> "
+                f"{callee} {edge.operation} fail {edge.message}",
+                service=callee,
+            )
+        )
     if w is not None and not world.unwell(w) and fault == "dependency_failure":
         finding.con.append(note("object", f"{w.title}: {w.ready} of {w.wanted} pods ready", w.obj, service=callee))
     return finding
@@ -146,8 +152,11 @@ def _latency(world: World) -> list[Finding]:
         w = world.behind(one.service)
         if w is None:
             continue
-        seen = note("trace", f"{one.service} itself takes {one.now * 1000:.0f} ms at p99, before "
-                    f"{(one.before or 0) * 1000:.0f} ms", service=one.service)  # fmt: skip
+        seen = note(
+            "trace",
+            f"{one.service} itself takes {one.now * 1000:.0f} ms at p99, before {(one.before or 0) * 1000:.0f} ms",
+            service=one.service,
+        )
         share = one.gained / max(suspects[0].gained, 1e-9)
         finding = _why_slow(world, w, one, rank == 0)
         finding.confidence *= 0.6 + 0.4 * share
@@ -163,14 +172,23 @@ def _why_slow(world: World, w: Workload, one: Slower, deepest: bool) -> Finding:
     busier = _busier(world, w.service)
     if busier is not None:
         before, now = busier
-        finding = about(w, "overload", f"{w.title} gets {now / before:.1f} times the requests it got before", 0.58,
-                        replicas=max(w.wanted + 1, round(w.wanted * now / before)))  # fmt: skip
+        finding = about(
+            w,
+            "overload",
+            f"{w.title} gets {now / before:.1f} times the requests it got before",
+            0.58,
+            replicas=max(w.wanted + 1, round(w.wanted * now / before)),
+        )
         finding.pro.append(note("metric", f"{w.service}: {now:.1f} calls/s, before {before:.1f}", service=w.service))
         return finding
     outside = [e for e in world.edges_to(w.service) if e.latency_p99 > 1.5 * max(one.now, 1e-6)]
     fault: FaultClass = "network_degraded" if outside and not deepest else "resource_saturation"
-    finding = about(w, fault, f"{w.title} has become slow itself: {one.now * 1000:.0f} ms at p99, before "
-                    f"{(one.before or 0) * 1000:.0f} ms", 0.42)  # fmt: skip
+    finding = about(
+        w,
+        fault,
+        f"{w.title} has become slow itself: {one.now * 1000:.0f} ms at p99, before {(one.before or 0) * 1000:.0f} ms",
+        0.42,
+    )
     finding.con.append(note("metric", f"no resource of {w.title} is known to be used up", service=w.service))
     return finding
 
@@ -216,14 +234,26 @@ def _saturated(world: World, w: Workload) -> Finding | None:
     lowered = good is not None and was.get(what) is not None and was.get(what) != limits.get(what)
     if what == "cpu":
         text = f"{w.title}: container {u.container} is throttled at its CPU limit of {limits.get('cpu', u.cpu_limit)}"
-        finding = about(w, "resource_saturation", text, 0.62, container=u.container,
-                        cpu_limit=more_cpu(limits.get("cpu") or u.cpu_limit, was.get("cpu")))  # fmt: skip
+        finding = about(
+            w,
+            "resource_saturation",
+            text,
+            0.62,
+            container=u.container,
+            cpu_limit=more_cpu(limits.get("cpu") or u.cpu_limit, was.get("cpu")),
+        )
         if w.kind in ("Deployment", "StatefulSet") and w.wanted:
             finding.facts["replicas"] = w.wanted + 1
     else:
         text = f"{w.title}: container {u.container} uses {score:.0%} of its memory limit of {limits.get('memory')}"
-        finding = about(w, "memory_pressure", text, 0.55, container=u.container,
-                        memory_limit=more_memory(limits.get("memory") or u.memory_limit, was.get("memory")))  # fmt: skip
+        finding = about(
+            w,
+            "memory_pressure",
+            text,
+            0.55,
+            container=u.container,
+            memory_limit=more_memory(limits.get("memory") or u.memory_limit, was.get("memory")),
+        )
     numbers = f"throttled {u.throttled:.0%} of the time" if u.throttled is not None else f"{score:.0%} of its limit"
     finding.pro.append(
         note("metric", f"pod {u.pod}, container {u.container}: {what} {numbers}", w.obj, service=w.service)

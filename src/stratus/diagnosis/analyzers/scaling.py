@@ -62,8 +62,9 @@ def _earlier(world: World, w: Workload) -> tuple[int | None, str, float]:
     for event in reversed(world.events(w.obj, "SuccessfulDelete")):
         match = _STS_DELETE.search(event_message(event))
         if match and match["pod"].rpartition("-")[2].isdigit():
-            pods = [m["pod"] for e in world.events(w.obj, "SuccessfulDelete")
-                    if (m := _STS_DELETE.search(event_message(e)))]  # fmt: skip
+            pods = [
+                m["pod"] for e in world.events(w.obj, "SuccessfulDelete") if (m := _STS_DELETE.search(event_message(e)))
+            ]
             top = max(int(p.rpartition("-")[2]) for p in pods if p.rpartition("-")[2].isdigit())
             return top + 1, "the event of its scaling", event_time(event)
     return None, "", 0.0
@@ -108,8 +109,13 @@ def _fewer(world: World, w: Workload) -> Finding | None:
         return None
     if "event of its scaling" not in source or source.endswith("up"):
         return None
-    finding = about(w, "overload", f"{w.title} was scaled down from {replicas} to {w.wanted} replicas just before", 0.62,
-                    replicas=replicas)  # fmt: skip
+    finding = about(
+        w,
+        "overload",
+        f"{w.title} was scaled down from {replicas} to {w.wanted} replicas just before",
+        0.62,
+        replicas=replicas,
+    )
     finding.pro.append(note("change", f"{w.title} had {replicas} replicas, says {source}", w.obj, at=at))
     return finding
 
@@ -121,13 +127,26 @@ def _autoscaler(world: World, hpa: Json) -> Finding | None:
     able, active, limited = (condition(hpa, c) for c in ("AbleToScale", "ScalingActive", "ScalingLimited"))
     w = world.workload(kind, namespace, name)
     if kind in ("Deployment", "StatefulSet") and w is None and kind not in world.observation.missing:
-        finding = Finding("autoscaler_misconfigured", ref, f"HorizontalPodAutoscaler {ref.name} scales {kind} {name}, "
-                          "which does not exist", 0.85, service=name, facts={"hpa": ref.name}, settled=True)  # fmt: skip
+        finding = Finding(
+            "autoscaler_misconfigured",
+            ref,
+            f"HorizontalPodAutoscaler {ref.name} scales {kind} {name}, which does not exist",
+            0.85,
+            service=name,
+            facts={"hpa": ref.name},
+            settled=True,
+        )
         import difflib
 
         names = [o.name for o in world.workloads if o.namespace == namespace and o.kind == kind]
-        free = [n for n in names if not any(dig(h, "spec", "scaleTargetRef", "name") == n
-                                            for h in world.observation.of("HorizontalPodAutoscaler", namespace))]  # fmt: skip
+        free = [
+            n
+            for n in names
+            if not any(
+                dig(h, "spec", "scaleTargetRef", "name") == n
+                for h in world.observation.of("HorizontalPodAutoscaler", namespace)
+            )
+        ]
         close = difflib.get_close_matches(name, free, n=1, cutoff=0.5) or [n for n in free if n == ref.name]
         if close:
             finding.facts["scale_target"] = close[0]
@@ -139,8 +158,14 @@ def _autoscaler(world: World, hpa: Json) -> Finding | None:
     if limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas" and world.focus:
         if not world.on_path(w.service):
             return None
-        finding = about(w, "autoscaler_misconfigured", f"HorizontalPodAutoscaler {ref.name} is at its maximum of {high} "
-                        f"and would go further", 0.55, hpa=ref.name, max_replicas=max(high + 1, high * 2))  # fmt: skip
+        finding = about(
+            w,
+            "autoscaler_misconfigured",
+            f"HorizontalPodAutoscaler {ref.name} is at its maximum of {high} and would go further",
+            0.55,
+            hpa=ref.name,
+            max_replicas=max(high + 1, high * 2),
+        )
         finding.object = ref
         finding.pro.append(note("object", f"{limited.get('reason')}: {limited.get('message', '')}", hpa))
         return finding
@@ -148,8 +173,13 @@ def _autoscaler(world: World, hpa: Json) -> Finding | None:
     if broken is None or broken.get("reason") == "ScalingDisabled":
         return None
     requests = [c for c in w.spec.get("containers") or () if not dig(c, "resources", "requests", "cpu")]
-    finding = about(w, "autoscaler_misconfigured", f"HorizontalPodAutoscaler {ref.name} cannot act: "
-                    f"{broken.get('message', broken.get('reason', ''))}", 0.3, hpa=ref.name)  # fmt: skip
+    finding = about(
+        w,
+        "autoscaler_misconfigured",
+        f"HorizontalPodAutoscaler {ref.name} cannot act: {broken.get('message', broken.get('reason', ''))}",
+        0.3,
+        hpa=ref.name,
+    )
     finding.object = ref
     finding.impact = 0.1
     if requests and "request" in str(broken.get("message", "")):

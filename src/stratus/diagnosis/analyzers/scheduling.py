@@ -48,13 +48,22 @@ def _finding(world: World, w: Workload, pod: Json, text: str) -> Finding:
     short = _SHORT.findall(text)
     finding: Finding | None = None
     if _CLAIM.search(text):
-        finding = _claim(world, w, text)
+        finding = _claim(world, w)
+    elif "free ports" in text:
+        ports = [
+            str(p["hostPort"])
+            for c in w.spec.get("containers") or ()
+            for p in c.get("ports") or ()
+            if p.get("hostPort")
+        ]
+        told = f"{w.title}: every node that would do has its host port {', '.join(ports)} taken"
+        finding = about(w, "unschedulable_selector", told, 0.85, settled=True)
     elif _AFFINITY in text and ("nodeSelector" in changed or "affinity" in changed or not short):
-        finding = _selector(world, w, pod)
+        finding = _selector(world, w, pod, text)
     elif short:
         finding = _resources(world, w, short)
     elif _AFFINITY in text:
-        finding = _selector(world, w, pod)
+        finding = _selector(world, w, pod, text)
     elif _ANTI.search(text):
         rule = "podAntiAffinity" if "anti-affinity" in text else "podAffinity"
         finding = about(w, "unschedulable_selector", f"{w.title}: its {rule} rule leaves no node for its pods", 0.88,
@@ -62,7 +71,7 @@ def _finding(world: World, w: Workload, pod: Json, text: str) -> Finding:
     elif "were unschedulable" in text:
         finding = _cordoned(world, w, None)
     elif "taint" in text:
-        finding = _taint(world, w, text)
+        finding = _taint(world, w)
     if finding is None:
         finding = about(w, "unschedulable_selector", f"{w.title}: no node takes its pods", 0.6)
     relevant = [d for d in diffs if d.area in ("scheduling", "resources", "volumes")]
@@ -139,10 +148,14 @@ def _free(world: World, what: str) -> float:
     return best
 
 
-def _selector(world: World, w: Workload, pod: Json) -> Finding:
+def _selector(world: World, w: Workload, pod: Json, text: str) -> Finding:
     nodes = world.observation.of("Node")
     selector = w.spec.get("nodeSelector") or dig(pod, "spec", "nodeSelector", default={})
     fitting = [n for n in nodes if all(labels_of(n).get(k) == v for k, v in selector.items())]
+    if selector and not nodes:
+        key = sorted(selector)[0]
+        return about(w, "unschedulable_selector", f"{w.title}: no node matches its nodeSelector", 0.8, settled=True,
+                     node_selector_key=key, node_selector_value=selector[key])  # fmt: skip
     for key, value in sorted(selector.items()):
         if not any(labels_of(n).get(key) == value for n in nodes):
             has = sorted({labels_of(n)[key] for n in nodes if key in labels_of(n)})
@@ -159,6 +172,8 @@ def _selector(world: World, w: Workload, pod: Json) -> Finding:
                      settled=True, node_selector_key=key, node_selector_value=selector[key])  # fmt: skip
     if fitting and all(dig(n, "spec", "unschedulable") for n in fitting):
         return _cordoned(world, w, fitting[0])
+    if "taint" in text and fitting and any(dig(n, "spec", "taints") for n in fitting):
+        return _taint(world, w)
     rule = dig(w.spec, "affinity", "nodeAffinity")
     if rule:
         return about(w, "unschedulable_selector", f"{w.title}: its nodeAffinity matches no node", 0.92, settled=True,
@@ -182,7 +197,7 @@ def _cordoned(world: World, w: Workload, node: Json | None) -> Finding:
     return finding
 
 
-def _taint(world: World, w: Workload, text: str) -> Finding:
+def _taint(world: World, w: Workload) -> Finding:
     """Find the taint that keeps the pods out: the one on the nodes that would otherwise fit, system taints last."""
     selector = w.spec.get("nodeSelector") or {}
     fitting = [n for n in world.observation.of("Node") if all(labels_of(n).get(k) == v for k, v in selector.items())]
@@ -207,7 +222,7 @@ def _taint(world: World, w: Workload, text: str) -> Finding:
     return finding
 
 
-def _claim(world: World, w: Workload, text: str) -> Finding:
+def _claim(world: World, w: Workload) -> Finding:
     claims = {
         dig(v, "persistentVolumeClaim", "claimName"): v["name"]
         for v in w.spec.get("volumes") or ()
