@@ -12,7 +12,9 @@ import pytest
 from stratus.diagnosis.answers import FAULTS, fault_kinds
 from stratus.diagnosis.model import ModelReasoner
 from stratus.errors import ModelUnreachable
-from stratus.model.actions import ActionStep, Refusal
+from stratus.model.actions import ActionPlan, ActionStep, Refusal
+from stratus.model.cases import Case
+from stratus.model.diagnosis import Diagnosis, Hypothesis
 from stratus.model.evidence import LogTemplate
 from stratus.model.reports import Attempt
 from stratus.settings import LimitSettings
@@ -120,6 +122,16 @@ def test_what_was_tried_cannot_be_chosen_again() -> None:
     assert brain(FakeRules((H1, tried)), **says(**again)).diagnose(make_case()).chosen == "H1"
 
 
+def test_a_tried_cause_with_another_action_may_be_chosen() -> None:
+    tried = H2.model_copy(update={"status": "tried"})
+
+    class Another(FakeRules):
+        def diagnose(self, case: Case) -> Diagnosis:
+            return super().diagnose(case).model_copy(update={"chosen": "H2"})
+
+    assert brain(Another((H1, tried)), **says(best="H2")).diagnose(make_case()).chosen == "H2"
+
+
 def test_ids_stay_with_their_causes_over_rounds() -> None:
     invented = H2.model_copy(update={"id": "H1", "fault": "oom_killed", "object": CACHE, "status": "tried"})
     diagnosis = brain(**says(best="NONE")).diagnose(make_case(ledger=(invented,), round=2))
@@ -200,11 +212,15 @@ def test_the_model_chooses_among_the_actions() -> None:
 
 
 def test_rules_with_several_plans_offer_them_all() -> None:
-    rules = FakeRules()
-    rules.plans = lambda case, hypothesis: [PLANS["H1"], PLANS["H2"]]  # type: ignore[attr-defined]
-    reasoner = brain(rules, **says(choice="a2: set the selector"))
+    class Several(FakeRules):
+        def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
+            left = [PLANS["H1"], PLANS["H2"]][len(case.attempts) :]
+            return left[0] if left else None
+
+    reasoner = brain(Several(), **says(choice="a2: set the selector"))
     assert reasoner.plan(make_case(), H2) == PLANS["H2"]
     assert '"choice": "A1" | "A2" | "WRITE" | "NONE"' in prompts(reasoner)[0]
+    assert "TRIED BEFORE" not in prompts(reasoner)[0], "what is only supposed is not shown as tried"
 
 
 def test_written_steps_become_steps_about_the_blamed_object() -> None:
