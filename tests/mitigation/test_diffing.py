@@ -7,7 +7,7 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratus.mitigation.diffing import carried_over, differences, merge_patched, normalised
+from stratus.mitigation.diffing import carried_over, differences, normalised
 
 from .world import make, web
 
@@ -102,11 +102,3 @@ objects = st.dictionaries(st.sampled_from("xyz"), documents, max_size=3)
 def test_carrying_over_to_the_image_before_gives_the_image_after(before: dict, after: dict) -> None:
     assert carried_over(before, after, before) == after
     assert carried_over(before, before, after) == after
-
-
-@given(objects, objects)
-def test_a_merge_patch_of_an_object_with_itself_changes_nothing(target: dict, patch: dict) -> None:
-    assert merge_patched(target, target) == target
-    assert merge_patched(target, {}) == target
-    once = merge_patched(target, patch)
-    assert merge_patched(once, patch) == once

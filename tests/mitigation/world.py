@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from stratus.errors import AlreadyExists, ClusterError, CommandRefused, Forbidden, NotFound, UnknownNameError
-from stratus.mitigation.diffing import merge_patched
+from stratus.kit.patches import merge_apply
 from stratus.model.actions import ActionPlan, ActionStep, ApiRead, ApiWrite, CompiledCommand, MitigationPlan, Refusal
 from stratus.model.base import Json
 from stratus.model.cases import Case
@@ -38,6 +38,7 @@ KINDS = {
     "Node": ("v1", "nodes"),
     "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles"),
 }
+SHORT = {"Deployment": "deploy", "Service": "svc", "ConfigMap": "cm", "PersistentVolumeClaim": "pvc", "Namespace": "ns"}
 CLUSTER_SCOPED = ("Namespace", "Node", "ClusterRole")
 
 
@@ -92,8 +93,9 @@ class World:
         )
 
     def resource(self, word: str) -> ApiResource:
+        plain = word.rpartition("/")[2].partition(".")[0].lower()
         for row in self.resources():
-            if word.lower() in (row.kind.lower(), row.plural):
+            if plain in (row.kind.lower(), row.plural, SHORT.get(row.kind)):
                 return row
         raise UnknownNameError(f"no resource {word}")
 
@@ -107,7 +109,9 @@ class World:
         self, kind: str, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
     ) -> list[Json]:
         wanted = self.resource(kind).kind
-        return [copy.deepcopy(o) for k, o in self.objects.items() if k[0] == wanted and namespace in (None, k[1])]
+        found = [copy.deepcopy(o) for k, o in self.objects.items() if k[0] == wanted and namespace in (None, k[1])]
+        pairs = [pair.split("=", 1) for pair in label_selector.split(",") if "=" in pair]
+        return [o for o in found if all((o["metadata"].get("labels") or {}).get(k) == v for k, v in pairs)]
 
     def logs(self, namespace: str, pod: str, **options: Any) -> str:
         return ""
@@ -136,7 +140,9 @@ class World:
             return copy.deepcopy(write.body)
         if write.patch_type == "application/strategic-merge-patch+json":
             return strategic(held, write.body)
-        merged = merge_patched(held, write.body)
+        if write.patch_type == "application/json-patch+json":
+            return json_patched(held, write.body)
+        merged = merge_apply(held, write.body)
         assert isinstance(merged, dict)
         return merged
 
@@ -157,6 +163,22 @@ def strategic(held: Any, patch: Any) -> Any:
             items[item["name"]] = strategic(items.get(item["name"]), item)
         return list(items.values())
     return copy.deepcopy(patch)
+
+
+def json_patched(held: Json, operations: list[Json]) -> Json:
+    """Enough of a JSON patch for adding, replacing and removing fields."""
+    out: Any = copy.deepcopy(held)
+    for operation in operations:
+        *way, last = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
+        here = out
+        for part in way:
+            here = here[int(part)] if isinstance(here, list) else here[part]
+        if operation["op"] == "remove":
+            del here[int(last) if isinstance(here, list) else last]
+        elif operation["op"] in ("add", "replace"):
+            here[int(last) if isinstance(here, list) else last] = copy.deepcopy(operation["value"])
+    found: Json = out
+    return found
 
 
 def write(method: str, kind: str, name: str, body: Any = None, *, namespace: str = "shop", **more: Any) -> ApiWrite:

@@ -57,19 +57,6 @@ def carried_over(before: Json, after: Json, onto: Json) -> Json:
     return merged
 
 
-def merge_patched(target: Any, patch: Any) -> Any:
-    """Apply an RFC 7396 merge patch."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge_patched(result.get(key), value)
-    return result
-
-
 _ABSENT: Any = object()
 
 

@@ -179,6 +179,9 @@ def _lint_write(
     rule = classify(verb, write, before)
     if not rule.allowed:
         return [_irreversible(line, write, rule)]
+    if verb == "rollout undo" and write.target.key in draft.reader.overlay:
+        # The revision that an earlier command of the plan makes is not there yet to be counted.
+        return [_not_rehearsable(line, f"an earlier command changes {write.target}, whose revisions then differ")]
     if refusals := check_target(write, before, policy, line):
         return refusals
     if rule.reversibility == "rewritable":
@@ -186,14 +189,7 @@ def _lint_write(
     try:
         after = rehearse(write, before, draft.reader, rehearser)
     except NotRehearsable as error:
-        return [
-            Refusal(
-                command=line,
-                code="not_rehearsable",
-                message=str(error),
-                hint="make the object as it should be in one command, or leave this to the next attempt",
-            )
-        ]
+        return [_not_rehearsable(line, str(error))]
     except ClusterError as error:
         return [_refused_by_server(line, error, write.target, draft.reader)]
     lost = [_lost(line, write, loss) for loss in losses(write, before, after)]
@@ -242,6 +238,11 @@ def _irreversible(line: str, write: ApiWrite, rule: ReversibilityRule) -> Refusa
         message=f"{write.method} on {write.target} cannot be taken back: {rule.reason}",
         hint="repair the object with scale, set, patch, label or rollout undo instead",
     )
+
+
+def _not_rehearsable(line: str, message: str) -> Refusal:
+    hint = "change the object in one command, or leave this to the next attempt"
+    return Refusal(command=line, code="not_rehearsable", message=message, hint=hint)
 
 
 def _lost(line: str, write: ApiWrite, loss: str) -> Refusal:

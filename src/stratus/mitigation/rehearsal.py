@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stratus.cluster.base import ClusterReader, ClusterRehearser
 from stratus.errors import NotFound
-from stratus.mitigation.diffing import carried_over, merge_patched
+from stratus.kit.patches import merge_apply
+from stratus.mitigation.diffing import carried_over
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
 from stratus.model.refs import ApiResource, ClusterIdentity, ObjectRef
@@ -116,7 +117,7 @@ def rehearse(write: ApiWrite, before: Json | None, reader: OverlayReader, rehear
     real = reader.real(write.target) if planned else before
     if planned and real is None and before is not None and write.method != "POST":
         if write.method == "PATCH" and write.patch_type == "application/merge-patch+json" and not write.subresource:
-            merged = merge_patched(before, write.body)
+            merged = merge_apply(before, write.body)
             assert isinstance(merged, dict)
             return merged
         raise NotRehearsable(f"{write.target} would only be created by an earlier command of the plan")
