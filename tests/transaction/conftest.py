@@ -9,10 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from txn_fake import FakeCluster  # noqa: E402
+from txn_fake import FakeCluster
 
-from stratus.kit.clock import VirtualClock  # noqa: E402
-from stratus.transaction.sqlite import SqliteJournal  # noqa: E402
+from stratus.kit.clock import VirtualClock
+from stratus.transaction.sqlite import SqliteJournal
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ def world(cluster):
 
 
 PLANS = {
-    "changes": lambda c: (rehearsed(c, set_image("web", "web:2")), rehearsed(c, set_data("conf", mode="fast", new="x"))),
+    "changes": lambda c: (
+        rehearsed(c, set_image("web", "web:2")),
+        rehearsed(c, set_data("conf", mode="fast", new="x")),
+    ),
     "lives": lambda c: (
         rehearsed(c, create(obj("ConfigMap", "new", data={"a": "b"}))),
         rehearsed(c, delete("ConfigMap", "conf")),
@@ -87,9 +90,7 @@ def test_death_at_every_step(plan, good, tmp_path):
             before = plain(cluster)
             heal = healing(cluster, good)
             with pytest.raises(Died, match=names[at]):
-                incident(
-                    engine_on(cluster, journal, healed=heal, tripwire=Tripwire(at)), PLANS[plan](cluster)
-                )
+                incident(engine_on(cluster, journal, healed=heal, tripwire=Tripwire(at)), PLANS[plan](cluster))
             second = engine_on(cluster, journal, identity="engine-2", healed=heal)
             second.recover()
             ends.add(verify_end(cluster, journal, before, second, 2))

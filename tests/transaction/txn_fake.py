@@ -89,9 +89,7 @@ class FakeCluster:
         self, kind: str, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
     ) -> list[Json]:
         kind = self.resource(kind).kind
-        return [
-            copy.deepcopy(o) for (k, ns, _), o in self.objects.items() if k == kind and namespace in (None, ns)
-        ]
+        return [copy.deepcopy(o) for (k, ns, _), o in self.objects.items() if k == kind and namespace in (None, ns)]
 
     def logs(self, namespace: str, pod: str, **_: Any) -> str:
         return ""
@@ -366,9 +364,7 @@ def set_env(name: str, **env: str) -> ApiWrite:
 def scale(name: str, replicas: int) -> ApiWrite:
     """Build what `kubectl scale` sends."""
     body = {"spec": {"replicas": replicas}}
-    return request(
-        "PATCH", "Deployment", name, body, subresource="scale", patch_type="application/merge-patch+json"
-    )
+    return request("PATCH", "Deployment", name, body, subresource="scale", patch_type="application/merge-patch+json")
 
 
 def set_data(name: str, **data: str | None) -> ApiWrite:
@@ -378,9 +374,7 @@ def set_data(name: str, **data: str | None) -> ApiWrite:
 
 def label(kind: str, name: str, **labels: str | None) -> ApiWrite:
     """Build what `kubectl label` sends."""
-    return request(
-        "PATCH", kind, name, {"metadata": {"labels": labels}}, patch_type="application/merge-patch+json"
-    )
+    return request("PATCH", kind, name, {"metadata": {"labels": labels}}, patch_type="application/merge-patch+json")
 
 
 def create(body: Json) -> ApiWrite:
