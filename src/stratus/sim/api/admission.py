@@ -32,7 +32,7 @@ def admit_pod(store: Store, rng: random.Random, pod: Obj) -> None:
     _priority(store, name, spec)
     _limits(store, namespace, pod)
     _account(store, rng, namespace, name, pod)
-    _tolerations(spec)
+    default_tolerations(spec)
 
 
 def _account(store: Store, rng: random.Random, namespace: str, name: str, pod: Obj) -> None:
@@ -94,7 +94,8 @@ def _priority(store: Store, name: str, spec: Obj) -> None:
     spec.setdefault("preemptionPolicy", policy)
 
 
-def _tolerations(spec: Obj) -> None:
+def default_tolerations(spec: Obj) -> None:
+    """Let a (fresh, owned) pod spec stay five minutes on a node that is not ready or not reachable."""
     tolerations = list(spec.get("tolerations") or ())
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
         covered = any(

@@ -67,7 +67,7 @@ def accepts(request: Request) -> Form:
         "application/vnd.kubernetes.protobuf;stream=watch"
     )
     text = f"406: Not Acceptable\n\nAvailable representations: {available}"
-    raise ApiError(406, "NotAcceptable", text)
+    raise ApiError(406, "NotAcceptable", text, details={})
 
 
 def _integer(query: Query, name: str) -> int:
@@ -133,7 +133,7 @@ class Lister:
         if query.get("continue"):
             start, version = _read_continue(query.get("continue"))
             found = [o for o in found if _key(o) > start]
-        if limit and len(found) > limit:
+        if 0 < limit < len(found):
             remaining = len(found) - limit
             found = found[:limit]
             more = _write_continue(_key(found[-1]), version)

@@ -42,7 +42,7 @@ def write_options(request: Request, query: Query, verb: str) -> tuple[Options, s
     if len(query.get("fieldManager").encode()) > 128:
         problems.too_long("fieldManager", 128)
     dry = query.all("dryRun")
-    if dry and dry != ["All"]:
+    if dry and set(dry) != {"All"}:
         problems.unsupported("dryRun", dry, ["All"])
     validation = query.get("fieldValidation")
     if validation not in ("", "Ignore", "Strict", "Warn"):
@@ -87,7 +87,7 @@ def delete_options(request: Request, query: Query) -> DeleteOptions:
     elif policy not in ("", "Foreground", "Background", "Orphan"):
         problems.unsupported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
     dry = given.get("dryRun") or []
-    if dry and dry != ["All"]:
+    if dry and set(dry) != {"All"}:
         problems.unsupported("dryRun", dry, ["All"])
     if problems:
         raise invalid(_META, "DeleteOptions", "", problems)

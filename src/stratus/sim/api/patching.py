@@ -76,7 +76,7 @@ class Patcher:
         """
         media = media_type(request)
         if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY):
-            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
         if media == STRATEGIC and resource.custom:
             raise unsupported_media(_CUSTOM_ACCEPTED)
         if media == APPLY:

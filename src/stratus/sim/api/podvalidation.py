@@ -365,6 +365,21 @@ _CHANGEABLE = (
 )
 
 
+def repeated_env(path: str, spec: Obj) -> list[str]:
+    """Return the warnings about environment variables defined twice."""
+    out = []
+    for group in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(group) or ()):
+            seen: set[str] = set()
+            for at, entry in enumerate(container.get("env") or ()):
+                name = entry.get("name", "")
+                if name in seen:
+                    text = f'hides previous definition of "{name}", which may be dropped when using apply'
+                    out.append(f"{path}.{group}[{index}].env[{at}]: {text}")
+                seen.add(name)
+    return out
+
+
 def validate_pod_update(spec: Obj, old: Obj, problems: Problems) -> None:
     """Collect what a pod may not change of itself."""
     for field in ("containers", "initContainers"):

@@ -12,6 +12,7 @@ from stratus.kit.clock import Clock, iso
 from stratus.sim.api import admission, managed, nodes, strategies, validation
 from stratus.sim.api.allocator import ServiceAllocator
 from stratus.sim.api.convert import inward, outward
+from stratus.sim.api.podvalidation import repeated_env
 from stratus.sim.api.resources import Registry, Resource
 from stratus.sim.api.status import (
     Problems,
@@ -154,6 +155,7 @@ class Rest:
             self.allocator.assign(obj, None, rng, problems)
         validation.validate_create(resource, obj, problems)
         problems.raise_for(resource.group, resource.kind, meta.get("name", ""))
+        options.warnings += _pod_warnings(obj)
         if resource.stored == "persistentvolumeclaims":
             for limit in self.store.list("limitranges", namespace):
                 admission.check_limits(limit, "persistentvolumeclaims", obj)
@@ -248,7 +250,7 @@ class Rest:
         if require_version and not version and (resource.custom or resource.stored in strategies.NEEDS_VERSION):
             problems = Problems()
             problems.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise invalid("", resource.qualified, name, problems)
+            raise invalid(resource.group, resource.name, name, problems)
         problems = Problems()
         self._immutable_meta(resource, meta, old_meta, problems, apply is not None or not require_version)
         if require_version and meta.get("uid") and meta["uid"] != old_meta["uid"]:
@@ -290,6 +292,7 @@ class Rest:
             new = json.loads(json.dumps(new))
         validation.validate_update(resource, new, old, subresource, problems)
         problems.raise_for(resource.group, resource.kind, name)
+        options.warnings += _pod_warnings(new)
         new_meta = new["metadata"]
         if "generation" in old_meta and subresource != "status" and strategies.grown(resource, new, old):
             new_meta["generation"] = old_meta["generation"] + 1
@@ -322,7 +325,8 @@ class Rest:
             for _ in range(2):
                 problems.invalid("metadata.uid", meta["uid"], "field is immutable")
         if meta.get("deletionTimestamp") and meta["deletionTimestamp"] != old.get("deletionTimestamp"):
-            problems.invalid("metadata.deletionTimestamp", meta["deletionTimestamp"], "field is immutable")
+            for _ in range(2):
+                problems.invalid("metadata.deletionTimestamp", meta["deletionTimestamp"], "field is immutable")
 
     # delete
 
@@ -418,6 +422,17 @@ class Rest:
             return new, False
         stored = self.store.update("namespaces", new)
         return stored, self.store.get("namespaces", "", meta["name"]) is None
+
+
+def _pod_warnings(obj: Obj) -> list[str]:
+    spec = obj.get("spec")
+    if not isinstance(spec, dict):
+        return []
+    if obj.get("kind") == "Pod":
+        return repeated_env("spec", spec)
+    template = spec.get("template")
+    inner = template.get("spec") if isinstance(template, dict) else None
+    return repeated_env("spec.template.spec", inner) if isinstance(inner, dict) and "containers" in inner else []
 
 
 def _only_times(new: Obj, old: Obj) -> bool:

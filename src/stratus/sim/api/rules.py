@@ -255,6 +255,12 @@ def _job(o: Obj, problems: Problems) -> None:
         problems.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
 
 
+def _without_placement(template: Obj) -> Obj:
+    gone = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
+    spec = {k: v for k, v in (template.get("spec") or {}).items() if k not in gone}
+    return {"spec": spec}
+
+
 def _job_update(o: Obj, old: Obj, problems: Problems) -> None:
     spec, before = o["spec"], old["spec"]
     for field in ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "manualSelector"):
@@ -263,7 +269,10 @@ def _job_update(o: Obj, old: Obj, problems: Problems) -> None:
     if spec.get("completions") != before.get("completions") and spec.get("completionMode") != "Indexed":
         problems.invalid("spec.completions", spec.get("completions"), _IMMUTABLE)
     a, b = spec.get("template") or {}, before.get("template") or {}
-    if a != b and not before.get("suspend"):
+    if before.get("suspend"):
+        # What steers scheduling may be changed before a job starts.
+        a, b = _without_placement(a), _without_placement(b)
+    if a != b:
         where = "spec.template.spec" if a.get("spec") != b.get("spec") else "spec.template"
         problems.invalid(where, a.get("spec") if where.endswith("spec") else a, _IMMUTABLE)
 
@@ -324,11 +333,9 @@ def _service(o: Obj, problems: Problems) -> None:
         key = (port.get("protocol"), port.get("port"))
         if key in seen:
             shown = {
-                "Name": port.get("name", ""), "Protocol": port.get("protocol"), "AppProtocol": port.get("appProtocol"),
-                "Port": port.get("port", 0), "TargetPort": 0, "NodePort": 0,
+                "Name": "", "Protocol": port.get("protocol"), "AppProtocol": None, "Port": port.get("port", 0),
+                "TargetPort": 0, "NodePort": 0,
             }  # fmt: skip
-            if len(ports) > 1 and all(p.get("name") for p in ports):
-                shown["TargetPort"] = 0
             problems.duplicate(f"spec.ports[{index}]", shown)
         seen.add(key)
     check_labels(spec.get("selector"), "spec.selector", problems)
@@ -405,7 +412,9 @@ def _backend(here: str, backend: Obj, problems: Problems) -> None:
     if not service.get("name"):
         problems.required(f"{here}.service.name")
     port = service.get("port") or {}
-    if port.get("name"):
+    if port.get("name") and port.get("number"):
+        problems.invalid(here, "", "cannot set both port name & port number")
+    elif port.get("name"):
         port_name(f"{here}.service.port.name", port["name"], problems)
     elif port.get("number"):
         port_number(f"{here}.service.port.number", port["number"], problems)
@@ -568,7 +577,8 @@ def _binding(namespaced: bool) -> Rule:
         for index, subject in enumerate(o.get("subjects") or ()):
             if not subject.get("name"):
                 problems.required(f"subjects[{index}].name")
-            if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
+            # A RoleBinding may leave out an account's namespace; it then names nobody.
+            if subject.get("kind") == "ServiceAccount" and not namespaced and not subject.get("namespace"):
                 problems.required(f"subjects[{index}].namespace")
             elif subject.get("kind") not in ("ServiceAccount", "User", "Group"):
                 allowed = ["ServiceAccount", "User", "Group"]
@@ -649,8 +659,8 @@ def _crd(o: Obj, problems: Problems) -> None:
         shown = [
             {
                 "Name": v.get("name"), "Served": bool(v.get("served")), "Storage": bool(v.get("storage")),
-                "Deprecated": bool(v.get("deprecated")), "DeprecationWarning": None, "Schema": v.get("schema"),
-                "Subresources": v.get("subresources"), "AdditionalPrinterColumns": None, "SelectableFields": None,
+                "Deprecated": bool(v.get("deprecated")), "DeprecationWarning": None, "Schema": None,
+                "Subresources": None, "AdditionalPrinterColumns": None, "SelectableFields": None,
             }
             for v in versions
         ]  # fmt: skip

@@ -267,11 +267,8 @@ class ApiServer:
                 raise method_not_allowed()
             return reviews.answer(self, request, resource, path.namespace, user, query)
         verb = _verb(method, path.name, query)
-        if (
-            verb == ""
-            or verb not in resource.verbs
-            or (resource.namespaced and not path.namespace and (path.name or verb == "create"))
-        ):
+        homeless = resource.namespaced and not path.namespace and (path.name or verb == "create")
+        if verb not in resource.verbs or homeless or (verb == "create" and path.name):
             raise method_not_allowed()
         if path.namespace and not resource.namespaced:
             raise no_resource()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from stratus.sim.api.admission import default_tolerations
 from stratus.sim.api.podspec import qos_class
 from stratus.sim.api.resources import Resource
 
@@ -185,6 +186,7 @@ def _keep_pod_fields(obj: Obj, old: Obj, subresource: str) -> None:
             if container["name"] in sizes:
                 container["resources"] = sizes[container["name"]]
     else:
+        default_tolerations(spec)
         for field in (
             "serviceAccountName",
             "serviceAccount",
