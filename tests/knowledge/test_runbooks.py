@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stratus.cluster.kubectl.grammar import parse_command
 from stratus.errors import KnowledgeError
 from stratus.knowledge import frontmatter, runbooks
 from stratus.knowledge.runbooks import (
@@ -19,6 +20,8 @@ from stratus.knowledge.runbooks import (
     shipped_folder,
     shipped_runbooks,
 )
+from stratus.knowledge.templates import fill_command
+from stratus.knowledge.vocabulary import vocabulary
 from stratus.model.diagnosis import FaultClass
 from stratus.model.knowledge import Runbook
 from stratus.settings import Settings
@@ -109,6 +112,16 @@ def test_rollback_comes_first_where_it_is_offered_for_the_blamed_workload():
         undo = "kubectl -n {namespace} rollout undo {kind}/{name} --to-revision={revision}"
         if undo in lines and book.id not in ("network-degraded", "rollout-stuck"):
             assert lines.index(undo) == 0, book.id
+
+
+def test_every_shipped_command_is_in_the_grammar():
+    """Commands inside a container are not in it: those are for people, until something can compensate them."""
+    words = vocabulary()
+    known = {name: word.example for name, word in {**words.always, **words.facts}.items()}
+    for book in shipped_runbooks():
+        for template in (*book.checks, *(action.command for action in book.actions if not action.compensation)):
+            if template:
+                parse_command(fill_command(template, known))
 
 
 def test_own_runbook_joins_and_replaces(tmp_path, write_runbook):
