@@ -55,3 +55,8 @@ def test_volumes_that_go_with_their_pods() -> None:
 def test_a_longer_history_is_harmless() -> None:
     change = write("PATCH", "Deployment", "web", {"spec": {"revisionHistoryLimit": 20}})
     assert lint_one(World(web()), "patch", change).executable
+
+
+def test_an_object_held_by_finalizers_is_not_deleted() -> None:
+    held = make("ConfigMap", "c", metadata={"finalizers": ["example.com/hold"]}, data={})
+    assert codes(lint_one(World(held), "delete", write("DELETE", "ConfigMap", "c"))) == ["irreversible"]

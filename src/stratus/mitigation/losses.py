@@ -22,6 +22,9 @@ def losses(write: ApiWrite, before: Json | None, after: Json | None) -> Iterator
     if kind == "StatefulSet":
         yield from _volumes(before, after)
     if after is None:
+        finalizers = (before.get("metadata") or {}).get("finalizers") or []
+        if finalizers and write.method == "DELETE":
+            yield f"finalizers {', '.join(finalizers)} would hold the object half deleted"
         return
     old_meta, new_meta = before.get("metadata") or {}, after.get("metadata") or {}
     if (old_meta.get("ownerReferences") or []) != (new_meta.get("ownerReferences") or []):
@@ -32,7 +35,7 @@ def losses(write: ApiWrite, before: Json | None, after: Json | None) -> Iterator
         yield "an object made immutable cannot be made mutable again"
     old, new = before.get("spec") or {}, after.get("spec") or {}
     if kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        kept, keeps = old.get("revisionHistoryLimit", 10), new.get("revisionHistoryLimit", 10)
+        kept, keeps = _history(old), _history(new)
         if keeps < kept:
             yield f"with a history of {keeps} instead of {kept}, older revisions are deleted"
     if kind in ("Job", "CronJob"):
@@ -46,11 +49,16 @@ def losses(write: ApiWrite, before: Json | None, after: Json | None) -> Iterator
                 yield f"{field} lets finished or running Jobs be deleted"
 
 
+def _history(spec: Json) -> int:
+    limit = spec.get("revisionHistoryLimit")
+    return 10 if limit is None else int(limit)  # the server's default
+
+
 def _volumes(before: Json, after: Json | None) -> Iterator[str]:
     held, spec = before.get("spec") or {}, (after or {}).get("spec") or {}
     policy = held.get("persistentVolumeClaimRetentionPolicy") or {}
     wanted = spec.get("persistentVolumeClaimRetentionPolicy") or {}
-    fewer = after is not None and (spec.get("replicas") or 0) < held.get("replicas", 1)
+    fewer = after is not None and (spec.get("replicas") or 0) < (held.get("replicas") or 0)
     if (fewer and policy.get("whenScaled") == "Delete") or (after is None and policy.get("whenDeleted") == "Delete"):
         yield "its volumes are deleted with the pods (persistentVolumeClaimRetentionPolicy)"
     for when in ("whenScaled", "whenDeleted"):
