@@ -1,0 +1,126 @@
+"""Reads application files: shipped ones by name, others by path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stratus.errors import UnknownNameError, UsageError
+from stratus.sim.apps.schema import Application
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MANIFESTS = ".manifests"
+
+Obj = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An application and its objects, as read.
+
+    Attributes:
+        digest: of all the text it was read from; two that are equal behave alike.
+        folder: where it was found, for files that go with it.
+    """
+
+    app: Application
+    objects: tuple[Obj, ...]
+    digest: str
+    folder: Traversable
+
+
+def read_yaml(text: str, where: str) -> list[Any]:
+    """Return the documents of a YAML text.
+
+    Raises:
+        UsageError: it is not YAML; the message names the line.
+    """
+    try:
+        return [d for d in yaml.load_all(text, Loader=_Loader) if d is not None]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f", line {mark.line + 1}" if mark is not None else ""
+        raise UsageError(f"{where}{at}: this is not YAML ({getattr(error, 'problem', None) or error})") from None
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """Say what is wrong with a document: one line per problem, each with the path of the field."""
+    lines = []
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            text = "unknown field"
+        lines.append(f"{where}: {path + ': ' if path else ''}{text}")
+    return "\n".join(lines)
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the applications that come with the package."""
+    names = [f.name for f in resources.files("stratus.sim.apps").joinpath("data").iterdir()]
+    found = {n.removesuffix(".yaml") for n in names if n.endswith(".yaml")}
+    return tuple(sorted(n for n in found if not n.endswith(_MANIFESTS)))
+
+
+def load_application(name: str | Path) -> Loaded:
+    """Read a shipped application by name, or a file.
+
+    Raises:
+        UnknownNameError: no such application; the message lists those that are shipped.
+        UsageError: the file cannot be read or says something that is not understood.
+    """
+    if isinstance(name, str) and name in shipped():
+        return _shipped(name)
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return _read(path, str(path))
+    raise UnknownNameError(f"no application {str(name)!r}; shipped are: {', '.join(shipped())}; or give a YAML file")
+
+
+@lru_cache(maxsize=8)
+def _shipped(name: str) -> Loaded:
+    return _read(resources.files("stratus.sim.apps").joinpath("data", f"{name}.yaml"), f"application {name}")
+
+
+def _text(file: Traversable, where: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{where} cannot be read ({error})") from None
+
+
+def _read(file: Traversable, where: str) -> Loaded:
+    text = _text(file, where)
+    documents = read_yaml(text, where)
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise UsageError(f"{where}: an application file is one YAML mapping (name, namespace, programs ...)")
+    try:
+        app = Application.model_validate(documents[0])
+    except ValidationError as error:
+        raise UsageError(explain(error, where)) from None
+    digest = sha256(text.encode())
+    folder = file.parent if isinstance(file, Path) else resources.files("stratus.sim.apps").joinpath("data")
+    objects: list[Obj] = []
+    for name in app.manifests:
+        inner = f"{where}: manifests {name}"
+        content = _text(folder.joinpath(name), inner)
+        digest.update(content.encode())
+        objects += [_checked(d, f"{inner}, object {n + 1}") for n, d in enumerate(read_yaml(content, inner))]
+    objects += [_checked(d, f"{where}: objects.{n}") for n, d in enumerate(app.objects)]
+    return Loaded(app, tuple(objects), digest.hexdigest(), folder)
+
+
+def _checked(document: Any, where: str) -> Obj:
+    if not isinstance(document, dict) or not document.get("apiVersion") or not document.get("kind"):
+        raise UsageError(f"{where}: a Kubernetes object has apiVersion, kind and metadata.name")
+    if not (document.get("metadata") or {}).get("name"):
+        raise UsageError(f"{where}: {document['kind']} has no metadata.name")
+    return document

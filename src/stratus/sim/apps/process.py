@@ -1,0 +1,101 @@
+"""One running program of an application: what it was started with, and its figures of the moment, as plain data."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from stratus.kit.clock import iso
+from stratus.sim.apps.schema import Build, LogStyle, Program
+
+#: Lines kept of one run of a container.
+LINES = 600
+
+Key = tuple[str, str]
+Phase = Literal["starting", "waiting", "serving", "ending"]
+
+
+def fill(template: str, **values: object) -> str:
+    """Put values into `{name}` places; everything else, other braces included, stays."""
+    if "{" in template:
+        for name, value in values.items():
+            template = template.replace("{" + name + "}", str(value))
+    return template
+
+
+def stamped(style: LogStyle, text: str, at: float) -> str:
+    """Return a log line as the program writes it at a moment."""
+    whole = style.prefix + text
+    if "{time}" not in whole and "{date}" not in whole:
+        return whole
+    precise = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+00:00"
+    return fill(whole, time=iso(at), date=precise)
+
+
+@dataclass(slots=True)
+class Proc:
+    """A program in a container.
+
+    Attributes:
+        name: the program's name in the application file.
+        pod, uid, container: where it runs; `workload` is the name of what manages the pod.
+        addresses: (host, port) per target; `logins` (user, password) per target with users.
+        capacity: cores it may use; `limit` is the container's CPU limit, 0 without one.
+        phase: `waiting` when it looks for what it needs at the start.
+        deadline: until when it waits.
+        doomed: lines it writes, and exit code, when it cannot start.
+        load: requests per second served now, and CPU cores asked for.
+        busy: share of its capacity asked for, smoothed; `backlog` is work piled up, in CPU seconds.
+    """
+
+    name: str
+    program: Program
+    build: Build | None
+    pod: Key
+    uid: str
+    container: str
+    workload: str
+    started_at: float
+    restart: int
+    addresses: dict[str, tuple[str, int]] = field(default_factory=dict)
+    logins: dict[str, tuple[str, str]] = field(default_factory=dict)
+    capacity: float = 4.0
+    limit: float = 0.0
+    memory_limit: float = 0.0
+    phase: Phase = "starting"
+    ready_at: float = 0.0
+    deadline: float = 0.0
+    doomed: tuple[tuple[str, ...], int] | None = None
+    lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=LINES))
+    rps: float = 0.0
+    demand: float = 0.0
+    cpu: float = 0.0
+    busy: float = 0.0
+    backlog: float = 0.0
+    throttled: float = 0.0
+    memory: float = 0.0
+
+    @property
+    def namespace(self) -> str:
+        """Return the pod's namespace."""
+        return self.pod[0]
+
+    def serves(self, now: float) -> bool:
+        """Tell whether it accepts connections."""
+        return self.phase == "serving" and now >= self.ready_at - 1e-9
+
+    def write(self, at: float, *lines: str, **values: object) -> None:
+        """Write log lines."""
+        for line in lines:
+            self.lines.append((at, stamped(self.program.logs, fill(line, **values), at)))
+
+    def clone(self) -> Proc:
+        """Return an independent copy (for a fork)."""
+        twin = copy.copy(self)
+        twin.addresses = dict(self.addresses)
+        twin.logins = dict(self.logins)
+        twin.lines = deque(self.lines, maxlen=LINES)
+        return twin

@@ -1,0 +1,343 @@
+"""Plays the containers that an application describes, and leaves all others to the generic runtime."""
+
+from __future__ import annotations
+
+import zlib
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from stratus.sim.apps.datastores import Database, client_words, run_client
+from stratus.sim.apps.process import Key, Proc, fill
+from stratus.sim.apps.schema import Application, Build, Program
+from stratus.sim.apps.settings import read_settings
+from stratus.sim.apps.wire import failure
+from stratus.sim.containerworld import ContainerWorld
+from stratus.sim.controllers.common import controller_ref, key_of
+from stratus.sim.generic import MIB, RUNC, GenericRuntime, HttpReply, Process
+from stratus.sim.network import Reached
+from stratus.sim.quantity import parse_quantity
+from stratus.sim.registry import ImageRegistry, InvalidReference, parse_reference
+from stratus.sim.runtime import ExecResult, Run
+from stratus.sim.shell import Outcome
+from stratus.sim.shellcommands import known_programs
+from stratus.sim.store import Obj
+
+if TYPE_CHECKING:
+    from stratus.sim.controlplane import ControlPlane
+
+#: Cores a container may use when it has no limit.
+UNLIMITED = 4.0
+#: Seconds between two looks of a program that waits for what it needs.
+RETRY = 2.0
+STOPS_AFTER = 0.2
+
+
+def noise(*parts: object) -> float:
+    """Return a number in [0, 1) that depends on the parts alone."""
+    return zlib.crc32("\x00".join(map(str, parts)).encode()) / 4294967296.0
+
+
+def workload_of(pod: Obj) -> str:
+    """Return the name of what manages a pod (the Deployment behind its ReplicaSet), else the pod's own."""
+    owner = controller_ref(pod)
+    if owner is None:
+        return str(pod["metadata"]["name"])
+    name = str(owner["name"])
+    return (name.rpartition("-")[0] or name) if owner["kind"] == "ReplicaSet" else name
+
+
+class AppRuntime(GenericRuntime):
+    """A ContainerRuntime that knows an application's programs.
+
+    Attributes:
+        procs: programs by (pod uid, container), the present run of each; `past` the run before.
+        databases: state of datastores by (namespace, workload).
+        version: grows whenever something changes that the store does not show (who serves, who may log in).
+    """
+
+    def __init__(self, registry: ImageRegistry, app: Application | None = None) -> None:
+        super().__init__(registry)
+        self.app = app
+        self.procs: dict[Key, Proc] = {}
+        self.past: dict[Key, Proc] = {}
+        self.databases: dict[tuple[str, str], Database] = {}
+        self.version = 0
+        self._matched: dict[tuple[str, ...], str | None] = {}
+        for pattern in app.registry.missing if app is not None else ():
+            registry.add_rule(pattern, exists=False)
+        for pattern in app.registry.existing if app is not None else ():
+            registry.add_rule(pattern, exists=True)
+
+    def fork(self, control: ControlPlane) -> AppRuntime:
+        """Return a copy that lives in a forked control plane."""
+        twin = super().fork(control)
+        assert isinstance(twin, AppRuntime)
+        twin.procs = {k: p.clone() for k, p in self.procs.items()}
+        twin.past = {k: p.clone() for k, p in self.past.items()}
+        twin.databases = {k: d.clone() for k, d in self.databases.items()}
+        return twin
+
+    def forget(self, uid: str) -> None:
+        """A pod is gone for good."""
+        super().forget(uid)
+        for table in (self.procs, self.past):
+            for key in [k for k in table if k[0] == uid]:
+                del table[key]
+        self.version += 1
+
+    # which program
+
+    def program_of(self, container: Obj, argv: list[str]) -> str | None:
+        """Return the name of the program that an image runs with some command, None when the application has none."""
+        if self.app is None:
+            return None
+        key = (container["image"], *argv)
+        if key not in self._matched:
+            self._matched[key] = self._match(container["image"], argv)
+        return self._matched[key]
+
+    def _match(self, image: str, argv: list[str]) -> str | None:
+        assert self.app is not None
+        try:
+            reference = parse_reference(image).name
+        except InvalidReference:
+            return None
+        base = argv[0].rpartition("/")[2] if argv else ""
+        if base in known_programs():
+            return None
+        for name, program in self.app.programs.items():
+            if not fnmatchcase(reference, program.image):
+                continue
+            wanted = program.command
+            if not wanted or wanted == base or (wanted.startswith("-") and wanted in argv[1:]):
+                return name
+        return None
+
+    def _belongs(self, image: str) -> bool:
+        """Tell whether an image holds programs of the application only under names of their own."""
+        assert self.app is not None
+        reference = parse_reference(image).name
+        return any(fnmatchcase(reference, p.image) and p.command for p in self.app.programs.values())
+
+    def build_of(self, image: str, program: str) -> Build | None:
+        """Return what is special about an image of a program, if anything."""
+        full = parse_reference(image).full
+        for build in self.app.builds if self.app is not None else ():
+            if build.program in ("", program) and fnmatchcase(full, build.image):
+                return build
+        return None
+
+    # life
+
+    def start(self, pod: Obj, container: Obj, env: dict[str, str], restart: int) -> Run:
+        """Start a container; a program of the application reads its settings, waits for what it needs, then serves."""
+        key = (pod["metadata"]["uid"], container["name"])
+        run = super().start(pod, container, env, restart)
+        before = self.procs.pop(key, None)
+        if before is not None:
+            self.past[key] = before
+        self.version += 1
+        process = self.running[key]
+        if self.app is None or run.reason == "StartError":
+            return run
+        name = self.program_of(container, process.argv)
+        if name is None:
+            word = process.argv[0] if process.argv else ""
+            if word and word.rpartition("/")[2] not in known_programs() and self._belongs(container["image"]):
+                text = f'{RUNC}exec: "{word}": executable file not found in $PATH: unknown'
+                return self._refuse(process, text, 128)
+            return run
+        proc = self._proc(pod, container, name, process, restart)
+        self.procs[key] = proc
+        proc.write(proc.started_at, *proc.program.startup.log)
+        if run.exit_code and run.exit_after is not None:
+            proc.phase = "ending"
+            return run
+        process.outcome = Outcome(program=process.argv[0] if process.argv else "")
+        process.app = True
+        return self._begin(pod, container, proc, process)
+
+    def _proc(self, pod: Obj, container: Obj, name: str, process: Process, restart: int) -> Proc:
+        assert self.app is not None
+        program = self.app.programs[name]
+        limits = (container.get("resources") or {}).get("limits") or {}
+        cpu = parse_quantity(limits.get("cpu"))
+        build = self.build_of(container["image"], name)
+        proc = Proc(
+            name=name,
+            program=program,
+            build=build,
+            pod=key_of(pod),
+            uid=pod["metadata"]["uid"],
+            container=container["name"],
+            workload=workload_of(pod),
+            started_at=self.now(),
+            restart=restart,
+            capacity=min(cpu or UNLIMITED, UNLIMITED),
+            limit=cpu,
+            memory_limit=parse_quantity(limits.get("memory")),
+            memory=self._memory(pod, container, process),
+            cpu=program.cpu_idle,
+        )
+        if program.datastore is not None:
+            place = (proc.namespace, proc.workload)
+            if place not in self.databases:
+                self.databases[place] = Database.fresh(program.datastore)
+            self.databases[place].auth = program.datastore.auth
+        return proc
+
+    def _begin(self, pod: Obj, container: Obj, proc: Proc, process: Process) -> Run:
+        startup = proc.program.startup
+        now = proc.started_at
+        crash = proc.build.crash if proc.build is not None else None
+        if crash is not None:
+            for number, line in enumerate(crash.log):
+                proc.write(now + crash.after * (number + 1) / (len(crash.log) + 1), line)
+            proc.phase = "ending"
+            return Run(exit_after=crash.after, exit_code=crash.exit_code)
+        world = ContainerWorld(self, pod, container, process)
+        settings = read_settings(proc.program, process.env, world.read)
+        if settings.doomed is not None:
+            lines, code = settings.doomed
+            after = min(0.4, startup.seconds / 2)
+            proc.write(now + after, *lines)
+            proc.phase = "ending"
+            return Run(exit_after=after, exit_code=code)
+        proc.addresses, proc.logins = settings.addresses, settings.logins
+        proc.deadline = now + startup.seconds + startup.wait
+        return Run(poll_after=max(startup.seconds, 0.05), stops_after=STOPS_AFTER)
+
+    def poll(self, pod: Obj, container: Obj) -> Run:
+        """Go on with a program that starts: it serves, goes on waiting, or gives up."""
+        proc = self.procs.get((pod["metadata"]["uid"], container["name"]))
+        if proc is None:
+            return super().poll(pod, container)
+        if proc.phase not in ("starting", "waiting"):
+            return Run(stops_after=STOPS_AFTER)
+        now = self.now()
+        problem = self._needs(pod, proc)
+        if problem is None:
+            proc.phase, proc.ready_at = "serving", now
+            proc.write(now, *proc.program.startup.ready)
+            self.version += 1
+            return Run(stops_after=STOPS_AFTER)
+        lines, fatal = problem
+        if fatal or now >= proc.deadline:
+            proc.write(now, *lines)
+            proc.phase = "ending"
+            return Run(exit_after=0.1, exit_code=proc.program.startup.exit_code, stops_after=STOPS_AFTER)
+        proc.phase = "waiting"
+        return Run(poll_after=min(RETRY, max(proc.deadline - now, 0.05)), stops_after=STOPS_AFTER)
+
+    def _needs(self, pod: Obj, proc: Proc) -> tuple[list[str], bool] | None:
+        """Return the lines about the first thing missing at the start, and whether waiting is useless."""
+        startup = proc.program.startup
+        for name, target in proc.program.targets.items():
+            if target.at_start != "wait":
+                continue
+            host, port = proc.addresses[name]
+            address = f"{host}:{port}"
+            reached = self.network.connect(pod, host, port)
+            if not isinstance(reached, Reached):
+                text = failure(reached, target.protocol, host, port)
+                return [fill(line, target=name, address=address, message=text) for line in startup.unreachable], False
+            if target.login is None or reached.pod is None or reached.container is None:
+                continue
+            server = self.procs.get((reached.pod["metadata"]["uid"], reached.container["name"]))
+            text = self.refusal(proc, name, server, "find") if server is not None else ""
+            if text:
+                lines = startup.refused_login
+                return [fill(line, target=name, address=address, message=text) for line in lines], True
+        return None
+
+    def refusal(self, proc: Proc, target: str, server: Proc, operation: str) -> str:
+        """Return why a datastore refuses a program's login or operation; empty when it does not."""
+        login = proc.program.targets[target].login
+        database = self.databases.get((server.namespace, server.workload))
+        if database is None or not database.auth:
+            return ""
+        if login is None:
+            return database.refusal("", "", "readWrite", "test", operation)
+        user, password = proc.logins[target]
+        return database.refusal(user, password, login.role, login.database, f'{operation}: "{login.database}"')
+
+    def stop(self, pod: Obj, container: Obj) -> None:
+        """The process has ended."""
+        super().stop(pod, container)
+        proc = self.procs.get((pod["metadata"]["uid"], container["name"]))
+        if proc is not None:
+            proc.phase = "ending"
+        self.version += 1
+
+    # reads
+
+    def live(self) -> list[Proc]:
+        """Return the programs whose processes run, in order of their start."""
+        return [p for k, p in self.procs.items() if (r := self.running.get(k)) is not None and r.ended_at is None]
+
+    def proc_in(self, pod: Obj, container: Obj) -> Proc | None:
+        """Return the application's program that runs in a container."""
+        key = (pod["metadata"]["uid"], container["name"])
+        process = self.running.get(key)
+        return self.procs.get(key) if process is not None and process.ended_at is None else None
+
+    def listens(self, pod: Obj, container: Obj) -> frozenset[int]:
+        """Return the ports served now."""
+        proc = self.procs.get((pod["metadata"]["uid"], container["name"]))
+        if proc is None:
+            return super().listens(pod, container)
+        alive = self.proc_in(pod, container) is not None
+        return frozenset(proc.program.ports) if alive and proc.serves(self.now()) else frozenset()
+
+    def http(self, pod: Obj, container: Obj, port: int, method: str, path: str, data: str = "") -> HttpReply:
+        """Answer one HTTP request."""
+        proc = self.proc_in(pod, container)
+        if proc is None:
+            return super().http(pod, container, port, method, path, data)
+        if proc.program.protocol != "http":
+            return HttpReply(0)
+        name = path.partition("?")[0].strip("/")
+        known = not name or name in proc.program.operations or "*" in proc.program.operations
+        return HttpReply(200, "ok\n") if known else HttpReply(404, "404 page not found\n")
+
+    def exec(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> ExecResult:
+        """Run a command inside a running container; database clients reach the database's state."""
+        proc = self.proc_in(pod, container)
+        words = client_words(argv)
+        if proc is None or words is None or proc.program.datastore is None:
+            return super().exec(pod, container, argv, stdin)
+        if not proc.serves(self.now()):
+            return ExecResult("", "Error: couldn't connect to server 127.0.0.1:27017, connection attempt failed\n", 1)
+        self.version += 1
+        return run_client(self.databases[proc.namespace, proc.workload], words, stdin)
+
+    def logs(
+        self, pod: Obj, container: Obj, *, previous: bool, since: float | None, limit: int
+    ) -> list[tuple[float, str]]:
+        """Return the last lines of the present (or previous) run."""
+        key = (pod["metadata"]["uid"], container["name"])
+        proc = (self.past if previous else self.procs).get(key)
+        if proc is None:
+            return super().logs(pod, container, previous=previous, since=since, limit=limit)
+        return log_lines(proc, self.now(), since, limit)
+
+    def _memory(self, pod: Obj, container: Obj, process: Process) -> float:
+        name = self.program_of(container, process.argv)
+        if name is None:
+            return super()._memory(pod, container, process)
+        assert self.app is not None
+        program: Program = self.app.programs[name]
+        build = self.build_of(container["image"], name)
+        return (program.memory + (build.memory if build is not None else 0.0)) * MIB
+
+    def usage(self, pod: Obj, container: Obj) -> tuple[float, float]:
+        """Return (cores, bytes)."""
+        proc = self.proc_in(pod, container)
+        return super().usage(pod, container) if proc is None else (proc.cpu, proc.memory)
+
+
+def log_lines(proc: Proc, now: float, since: float | None, limit: int) -> list[tuple[float, str]]:
+    """Return the lines a program has written up to now, oldest first."""
+    lines = [e for e in proc.lines if e[0] <= now + 1e-9 and (since is None or e[0] >= since)]
+    lines.sort(key=lambda e: e[0])
+    return lines[-limit:] if limit >= 0 else lines

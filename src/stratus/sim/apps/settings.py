@@ -1,0 +1,103 @@
+"""Finds out what a starting program is told by its environment and files, and whether that will do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from stratus.sim.apps.process import fill
+from stratus.sim.apps.schema import Program, Value
+
+Read = Callable[[str], str | None]
+
+
+class MissingSetting(Exception):
+    """A setting without default is nowhere to be found; the text names it."""
+
+
+@dataclass
+class Settings:
+    """What a program read at its start.
+
+    Attributes:
+        doomed: (lines, exit code) when it cannot start with what it read.
+    """
+
+    addresses: dict[str, tuple[str, int]] = field(default_factory=dict)
+    logins: dict[str, tuple[str, str]] = field(default_factory=dict)
+    doomed: tuple[tuple[str, ...], int] | None = None
+
+
+def _document(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return None
+
+
+def look_up(value: Value, env: Mapping[str, str], read: Read) -> str:
+    """Return a setting.
+
+    Raises:
+        MissingSetting: there is none and no default.
+    """
+    if value.env and value.env in env:
+        return env[value.env]
+    if value.file:
+        text = read(value.file)
+        if text is None:
+            if value.default is None:
+                raise MissingSetting(f"{value.key}: open {value.file}: no such file or directory")
+        else:
+            found = _document(text)
+            for part in [value.key] if isinstance(found, dict) and value.key in found else value.key.split("."):
+                found = found.get(part) if isinstance(found, dict) else None
+            if found is not None:
+                return str(found)
+            if value.default is None:
+                raise MissingSetting(f"{value.key} in {value.file}")
+    if value.default is None:
+        raise MissingSetting(value.env)
+    return value.default
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Take `host:port` apart (a scheme and a path are dropped); a port that is no number is 0."""
+    bare = text.strip().partition("://")[2] or text.strip()
+    bare = bare.partition("/")[0]
+    host, colon, port = bare.rpartition(":")
+    if not colon:
+        return bare, 0
+    return host, int(port) if port.isdigit() and int(port) < 65536 else 0
+
+
+def read_settings(program: Program, env: Mapping[str, str], read: Read) -> Settings:
+    """Return what a program takes from its surroundings."""
+    found = Settings()
+    startup = program.startup
+    for check in startup.checks:
+        try:
+            value = look_up(check.value, env, read)
+        except MissingSetting as error:
+            found.doomed = (tuple(fill(line, setting=error) for line in startup.missing), startup.exit_code)
+            return found
+        if not re.fullmatch(check.pattern, value):
+            found.doomed = (tuple(fill(line, value=value) for line in check.log), check.exit_code)
+            return found
+    try:
+        for name, target in program.targets.items():
+            found.addresses[name] = split_address(look_up(target.address, env, read))
+            if target.login is not None:
+                user, password = (look_up(v, env, read) for v in (target.login.user, target.login.password))
+                found.logins[name] = (user, password)
+    except MissingSetting as error:
+        found.doomed = (tuple(fill(line, setting=error) for line in startup.missing), startup.exit_code)
+    return found
