@@ -9,7 +9,9 @@ from collections.abc import Callable
 from stratus.errors import StratusError
 from stratus.kit.clock import VirtualClock
 from stratus.sim.controllers.admission import PodAdmission
+from stratus.sim.controllers.common import AdmissionDenied
 from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
+from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.table import CONTROLLERS
 from stratus.sim.events import EventRecorder
 from stratus.sim.kubelet.kubelet import Kubelet
@@ -125,6 +127,29 @@ class ControlPlane:
             return
         self.controllers[controller].on_timer(key, tag)
         self.drain()
+
+    def admit_pod(self, pod: Obj) -> Obj:
+        """Complete a new pod and check it.
+
+        Raises:
+            AdmissionDenied: with the server's text, whatever admission is in use.
+        """
+        try:
+            return self.admit(pod)
+        except StratusError as error:
+            raise AdmissionDenied(str(error)) from None
+
+    def node_silent(self, node: str) -> None:
+        """A kubelet has stopped: the node controller will miss it."""
+        nodes = self.controllers["node"]
+        assert isinstance(nodes, NodeController)
+        nodes.silent(node)
+
+    def node_speaks(self, node: str) -> None:
+        """A kubelet is back."""
+        nodes = self.controllers["node"]
+        assert isinstance(nodes, NodeController)
+        nodes.speaks(node)
 
     # work
 

@@ -10,84 +10,29 @@ from stratus.sim.controllers.admission import pod_requests
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import condition, controller_ref, is_true, key_of, matches, pod_finished
 from stratus.sim.quantity import parse_quantity
+from stratus.sim.scheduling import (
+    AFFINITY,
+    ANTI,
+    CORDONED,
+    CURABLE,
+    EXISTING_ANTI,
+    PORTS,
+    SELECTOR,
+    SPREAD,
+    SPREAD_LABEL,
+    UNSCHEDULABLE_TAINT,
+    UNTOLERATED,
+    VOLUME_NODE,
+    VOLUMES,
+    host_ports,
+    node_matches,
+    node_term,
+    tolerates,
+)
 from stratus.sim.store import Change, Obj
 
 if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
-
-UNTOLERATED = "node(s) had untolerated taint(s)"
-CORDONED = "node(s) were unschedulable"
-SELECTOR = "node(s) didn't match Pod's node affinity/selector"
-PORTS = "node(s) didn't have free ports for the requested pod ports"
-AFFINITY = "node(s) didn't match pod affinity rules"
-ANTI = "node(s) didn't match pod anti-affinity rules"
-EXISTING_ANTI = "node(s) didn't satisfy existing pods anti-affinity rules"
-SPREAD = "node(s) didn't match pod topology spread constraints"
-SPREAD_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
-VOLUMES = "node(s) didn't find available persistent volumes to bind"
-VOLUME_NODE = "node(s) didn't match PersistentVolume's node affinity"
-#: Refusals that removing other pods could cure; everything else is not helped by preemption.
-CURABLE = (PORTS, ANTI, EXISTING_ANTI, SPREAD)
-UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
-
-
-def tolerates(tolerations: list[Obj], taint: Obj) -> bool:
-    """Tell whether one of the tolerations covers a taint."""
-    for toleration in tolerations:
-        if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-            continue
-        if toleration.get("key") and toleration["key"] != taint.get("key"):
-            continue
-        if toleration.get("operator") == "Exists":
-            return True
-        if toleration.get("key") and (toleration.get("value") or "") == (taint.get("value") or ""):
-            return True
-    return False
-
-
-def node_matches(spec: Obj, node: Obj) -> bool:
-    """Tell whether a node has what nodeSelector and required node affinity ask for."""
-    labels = node["metadata"].get("labels") or {}
-    for name, value in (spec.get("nodeSelector") or {}).items():
-        if labels.get(name) != value:
-            return False
-    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    )
-    if required is None:
-        return True
-    return any(node_term(term, node) for term in required.get("nodeSelectorTerms") or ())
-
-
-def node_term(term: Obj, node: Obj) -> bool:
-    """Tell whether a node meets one nodeSelectorTerm; an empty term matches nothing."""
-    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    labels = node["metadata"].get("labels") or {}
-    named = {"metadata.name": node["metadata"]["name"]}
-    return all(_node_expression(e, labels) for e in expressions) and all(_node_expression(e, named) for e in fields)
-
-
-def _node_expression(expr: Obj, labels: dict[str, str]) -> bool:
-    operator = expr.get("operator")
-    if operator in ("Gt", "Lt"):
-        try:
-            have, limit = int(labels[expr["key"]]), int(expr["values"][0])
-        except (KeyError, ValueError, IndexError):
-            return False
-        return have > limit if operator == "Gt" else have < limit
-    return matches({"matchExpressions": [expr]}, labels)
-
-
-def host_ports(spec: Obj) -> set[tuple[str, int]]:
-    """Return the (protocol, port) pairs a pod takes on its node."""
-    return {
-        (p.get("protocol", "TCP"), p.get("hostPort") or p["containerPort"])
-        for c in [*spec.get("containers", ()), *(spec.get("initContainers") or ())]
-        for p in c.get("ports") or ()
-        if p.get("hostPort") or spec.get("hostNetwork")
-    }
 
 
 class Scheduler(Controller):
@@ -174,8 +119,12 @@ class Scheduler(Controller):
         else:
             problem = f"0/{len(nodes)} nodes are available: {problem}. not found"
         if fitting and problem is None:
+            best = min(fitting, key=lambda node: self._cost(pod, node))
+            if self._wait_for_consumer(pod, best["metadata"]["name"]):
+                self.state[key] = True
+                return
             self.state.pop(key, None)
-            self._bind(pod, min(fitting, key=lambda node: self._cost(pod, node)))
+            self._bind(pod, best)
             return
         self.state[key] = True
         self._pending(pod, problem or "")
@@ -185,7 +134,6 @@ class Scheduler(Controller):
 
     def _bind(self, pod: Obj, node: Obj) -> None:
         name = node["metadata"]["name"]
-        self._wait_for_consumer(pod, name)
         now = iso(self.clock.now())
         scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
         status = dict(pod.get("status") or {})
@@ -421,8 +369,9 @@ class Scheduler(Controller):
                 return f'persistentvolumeclaim "{name}" not found'
             if "deletionTimestamp" in claim["metadata"]:
                 return f'persistentvolumeclaim "{name}" is being deleted'
+            volume = claim["spec"].get("volumeName", "")
             if (claim.get("status") or {}).get("phase") == "Lost":
-                return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim["spec"].get("volumeName", "")}"'
+                return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{volume}"'
             if claim["spec"].get("volumeName"):
                 continue
             kind = self.store.get("storageclasses.storage.k8s.io", "", claim["spec"].get("storageClassName") or "")
@@ -453,7 +402,9 @@ class Scheduler(Controller):
                     return VOLUMES
         return None
 
-    def _wait_for_consumer(self, pod: Obj, node: str) -> None:
+    def _wait_for_consumer(self, pod: Obj, node: str) -> bool:
+        """Have the pod's unbound claims provisioned for a node; return whether any is still to come."""
+        waiting = False
         for name in self._claim_names(pod):
             claim = self.store.get("persistentvolumeclaims", pod["metadata"]["namespace"], name)
             if claim is None or claim["spec"].get("volumeName"):
@@ -464,6 +415,8 @@ class Scheduler(Controller):
             }
             meta = {**claim["metadata"], "annotations": annotations}
             self.store.update("persistentvolumeclaims", {**claim, "metadata": meta})
+            waiting = True
+        return waiting
 
     # preference
 

@@ -135,7 +135,7 @@ class ReplicaSetController(Controller):
                 name = base + suffix(self.control.rng)
                 pod = pod_from_template(rs["spec"]["template"], rs, name, generate=base)
                 try:
-                    self.store.create("pods", self.control.admit(pod))
+                    self.store.create("pods", self.control.admit_pod(pod))
                 except AdmissionDenied as denied:
                     self.event(rs, "Warning", "FailedCreate", f"Error creating: {denied}")
                     failures += 1

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from stratus.sim.controllers.autoscaling import AutoscalerController
 from stratus.sim.controllers.base import Controller
+from stratus.sim.controllers.cronjob import CronJobController
+from stratus.sim.controllers.daemonset import DaemonSetController
 from stratus.sim.controllers.deployment import DeploymentController
+from stratus.sim.controllers.disruption import DisruptionController
 from stratus.sim.controllers.endpoints import EndpointsController
 from stratus.sim.controllers.gc import GarbageCollector
+from stratus.sim.controllers.job import JobController
 from stratus.sim.controllers.namespaces import NamespaceController
+from stratus.sim.controllers.nodes import NodeController
+from stratus.sim.controllers.quota import QuotaController
 from stratus.sim.controllers.replicaset import ReplicaSetController
+from stratus.sim.controllers.statefulset import StatefulSetController
+from stratus.sim.controllers.volumes import VolumeController
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     NamespaceController,
     GarbageCollector,
+    NodeController,
+    VolumeController,
     DeploymentController,
     ReplicaSetController,
+    StatefulSetController,
+    DaemonSetController,
+    JobController,
+    CronJobController,
     EndpointsController,
+    DisruptionController,
+    QuotaController,
+    AutoscalerController,
 )

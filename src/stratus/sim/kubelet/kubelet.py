@@ -13,7 +13,7 @@ from stratus.sim.kubelet.environment import ConfigError, environment, mount_all,
 from stratus.sim.kubelet.images import ImageManager, go_duration
 from stratus.sim.kubelet.probing import Prober
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
-from stratus.sim.kubelet.status import initialized, phase_of, pod_status, should_restart
+from stratus.sim.kubelet.status import unknown_end, initialized, phase_of, pod_status, should_restart
 from stratus.sim.runtime import Run
 from stratus.sim.store import Change, Obj
 
@@ -75,10 +75,12 @@ class Kubelet(Controller):
     def stop_node(self, node: str) -> None:
         """The kubelet of a node stops: its containers go on, nothing is reported or changed any more."""
         self.silent[node] = None
+        self.control.node_silent(node)
 
     def start_node(self, node: str) -> None:
         """The kubelet of a node is back and looks after everything it missed."""
         self.silent.pop(node, None)
+        self.control.node_speaks(node)
         for key, state in self.pods.items():
             if state.node == node:
                 self.enqueue(key)
@@ -329,10 +331,13 @@ class Kubelet(Controller):
             container = state.containers[entry["name"]]
             current = container.current
             if container.sidecar:
-                if container.running is None and self._start(pod, entry, state, container) is not True:
-                    failed = container.pulling is None
-                    break
-                if container.running is not None and not container.running.started:
+                if container.running is None:
+                    failed = self._start(pod, entry, state, container) is False
+                    if failed:
+                        break
+                    # What comes after a sidecar is started in a pass of its own.
+                    return
+                if not container.running.started:
                     return
                 continue
             if current is not None and current.running:
@@ -575,6 +580,10 @@ class Kubelet(Controller):
             self.wake_pod(pod, self.clock.now() + 0.2, "finish")
             return
         state.finished = True
+        if state.terminating and state.sandbox:
+            for name, container in state.containers.items():
+                if container.current is None:
+                    container.current = unknown_end(self.clock.now(), self._spec(pod, name) or {})
         pod = self.report(pod)
         if state.terminating:
             self._remove(pod)
@@ -606,6 +615,9 @@ class Kubelet(Controller):
             tags += [f"exit {name}", f"poll {name}", f"killed {name}"]
             tags += [f"probe {kind} {name}" for kind in ("startup", "liveness", "readiness")]
         self.control.timers.cancel_key(self.name, key, tags)
+        forget = getattr(self.control.runtime, "forget", None)
+        if forget is not None:
+            forget(state.uid)
 
     # forks
 

@@ -6,6 +6,7 @@ from stratus.kit.clock import iso
 from stratus.sim.controllers.admission import pod_requests, qos_class
 from stratus.sim.controllers.common import condition
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
+from stratus.sim.runtime import Run
 from stratus.sim.quantity import format_bytes, format_milli
 from stratus.sim.store import Obj
 
@@ -13,6 +14,8 @@ from stratus.sim.store import Obj
 def should_restart(pod: Obj, state: ContainerState, instance: Instance) -> bool:
     """Tell whether an ended container is started again."""
     policy = pod["spec"].get("restartPolicy", "Always")
+    if "deletionTimestamp" in pod["metadata"]:
+        return False
     if state.sidecar:
         return True
     if policy == "Never":
@@ -27,10 +30,28 @@ def _terminated(instance: Instance) -> Obj:
     body["reason"] = instance.reason
     if instance.message:
         body["message"] = instance.message
+    if instance.reason == "ContainerStatusUnknown":
+        return {"terminated": body | {"startedAt": None, "finishedAt": None}}
     body["startedAt"] = "1970-01-01T00:00:00Z" if instance.reason == "StartError" else iso(instance.started_at)
     body["finishedAt"] = iso(instance.finished_at or 0.0)
     body["containerID"] = instance.id
     return {"terminated": body}
+
+
+def unknown_end(now: float, spec: Obj) -> Instance:
+    """Return what is reported of a container that never ran when its pod was deleted."""
+    return Instance(
+        id="",
+        restart=0,
+        started_at=now,
+        run=Run(),
+        image=spec.get("image", ""),
+        image_id="",
+        finished_at=now,
+        exit_code=137,
+        reason="ContainerStatusUnknown",
+        message="The container could not be located when the pod was terminated",
+    )
 
 
 def initialized(state: PodState) -> bool:
@@ -79,7 +100,7 @@ def container_status(pod: Obj, spec: Obj, state: ContainerState, default: tuple[
     status["restartCount"] = reference.restart if reference is not None else 0
     status["image"] = reference.image if reference is not None else spec.get("image", "")
     status["imageID"] = reference.image_id if reference is not None else ""
-    if reference is not None:
+    if reference is not None and reference.id:
         status["containerID"] = reference.id
     status["started"] = bool(current is not None and current.running and current.started)
     resources = spec.get("resources") or {}
