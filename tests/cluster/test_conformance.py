@@ -47,13 +47,21 @@ def _over_https(request: pytest.FixtureRequest, stack: ExitStack) -> KubeCluster
 
 
 def _embedded(request: pytest.FixtureRequest, stack: ExitStack) -> KubeCluster:
-    transport = pytest.importorskip("stratus.sim.transport", reason="the embedded cluster has no transport yet")
-    try:
-        from stratus.sim.api.server import ApiServer
-        from stratus.sim.store import Store
-    except ImportError:
-        pytest.skip("the embedded API server cannot be imported")
-    return KubeCluster(transport.in_process_api_client(ApiServer(Store())))
+    import random
+
+    from stratus.kit.clock import VirtualClock
+    from stratus.sim.api import ApiServer
+    from stratus.sim.store import Store
+    from stratus.sim.transport import in_process_api_client
+
+    clock, rng = VirtualClock(1_700_000_000.0), random.Random(1)
+    api = ApiServer(Store(clock, rng), clock, rng=rng)
+    made = stack.enter_context(KubeCluster(in_process_api_client(api)))
+    system = ObjectRef(api_version="v1", kind="Namespace", name="kube-system")
+    if made.reader.get(system) is None:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
+        made.writer.write(ApiWrite(method="POST", target=system, plural="namespaces", namespaced=False, body=body))
+    return made
 
 
 @pytest.fixture(params=[_over_http, _over_https, _embedded], ids=["http", "https", "embedded"])

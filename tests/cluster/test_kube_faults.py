@@ -122,9 +122,9 @@ def test_distrusted_certificates_are_unreachable_not_in_doubt(secure_api: FakeKu
 
 
 def test_plain_http_spoken_to_https_is_not_silent(secure_api: FakeKubeApi) -> None:
-    with KubeCluster(client.ApiClient(client.Configuration(host=secure_api.url.replace("https", "http")))) as c:
-        with pytest.raises(ClusterUnreachable):
-            c.reader.identity()
+    plain = client.ApiClient(client.Configuration(host=secure_api.url.replace("https", "http")))
+    with KubeCluster(plain) as c, pytest.raises(ClusterUnreachable):
+        c.reader.identity()
 
 
 def test_wrong_and_missing_rights(secure_api: FakeKubeApi, tls: tuple[Path, Path], api: FakeKubeApi) -> None:
