@@ -20,6 +20,7 @@ from .world import (
     codes,
     lint_one,
     make,
+    owner,
     plan_of,
     ref,
     scale,
@@ -171,6 +172,14 @@ def test_deleting_a_workload_and_keeping_its_pods_is_exact() -> None:
     plan = lint_one(World(web()), "delete", write("DELETE", "Deployment", "web", {"propagationPolicy": "Orphan"}))
     assert plan.writes[0].reversibility == "exact"
     assert plan.writes[0].write.method == "DELETE"
+
+
+def test_an_eviction_takes_the_pod_away() -> None:
+    world = World(make("Pod", "web-1", metadata=owner("ReplicaSet", "web-r")))
+    plan = lint_one(world, "drain", write("POST", "Pod", "web-1", {}, subresource="eviction"))
+    assert plan.executable, plan.refusals
+    assert plan.writes[0].diff == ("deleted",)
+    assert plan.writes[0].dry_run is None
 
 
 def test_nothing_is_ever_sent_but_dry_runs() -> None:

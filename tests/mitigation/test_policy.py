@@ -230,6 +230,7 @@ def test_repositories(image: str, name: str) -> None:
 
 def test_scale_is_bounded_upwards_only() -> None:
     assert codes(lint_one(World(web()), "scale", scale("web", 51))) == ["scale"]
+    assert lint_one(World(web()), "scale", scale("web", 50)).executable
     assert lint_one(World(web(replicas=90)), "scale", scale("web", 60)).executable
     scaler = make("HorizontalPodAutoscaler", "h", spec={"maxReplicas": 5})
     wider = write("PATCH", "HorizontalPodAutoscaler", "h", {"spec": {"maxReplicas": 500}})

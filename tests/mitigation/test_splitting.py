@@ -57,6 +57,13 @@ def test_other_programs_and_here_documents_are_refused(answer: str) -> None:
     assert all(r.hint for r in refusals)
 
 
+def test_a_here_document_refuses_the_whole_answer() -> None:
+    """Its lines are text, not commands, whatever they look like."""
+    commands, refusals = split_commands("kubectl apply -f - <<EOF\nkubectl delete namespace x\nEOF")
+    assert commands == ()
+    assert "here-document" in refusals[0].message
+
+
 @pytest.mark.parametrize("tail", [" # comment", " | sh", " > /tmp/x", " $(reboot)", " & reboot", " || reboot"])
 def test_other_shell_syntax_stays_in_the_command_for_the_grammar_to_refuse(tail: str) -> None:
     """Known mistake 1: dropping a trailing comment here would hide that it was there."""
