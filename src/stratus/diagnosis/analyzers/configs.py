@@ -119,6 +119,8 @@ def _missing(world: World, w: Workload, kind: str, name: str) -> Finding:
     text = f"{w.title} needs {kind} {name}, which does not exist"
     facts: Json = {"workload": f"{w.kind.lower()}/{w.name}", **_place(w, kind, name, "")}
     facts["config_map" if kind == "ConfigMap" else "secret"] = name
+    if len(needed) == 1 and "env" in facts:
+        facts["key"] = next(iter(needed))
     if alike and kind == "ConfigMap":
         facts["good_config_map"] = alike
     finding = about(w, "missing_config", text, 0.95, settled=True, **facts)

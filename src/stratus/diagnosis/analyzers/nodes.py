@@ -9,6 +9,7 @@ from stratus.diagnosis.history import differences
 from stratus.diagnosis.world import Workload, World, live_pods, note
 from stratus.kit.kube import condition, containers_of, controller, dig, moment, name_of, pod_finished
 from stratus.model.base import Json
+from stratus.model.diagnosis import FaultClass
 from stratus.model.refs import ObjectRef
 
 _HOST = re.compile(
@@ -35,7 +36,8 @@ def _node(world: World, node: Json) -> Finding | None:
     ]
     ready = condition(node, "Ready")
     bad = ready if ready and ready.get("status") != "True" else None
-    fault, word = "node_not_ready", "is not ready"
+    fault: FaultClass = "node_not_ready"
+    word = "is not ready"
     confidence = 0.93
     if bad is None:
         for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"):
@@ -48,7 +50,7 @@ def _node(world: World, node: Json) -> Finding | None:
     finding = Finding(
         fault,
         ref,
-        f"Node {name} {word}: {bad.get('message') or bad.get('reason', '')}",  # type: ignore[arg-type]
+        f"Node {name} {word}: {bad.get('message') or bad.get('reason', '')}",
         confidence if hosted else 0.3,
         service=(down or hosted)[0].service if hosted else "",
         facts={"node": name},

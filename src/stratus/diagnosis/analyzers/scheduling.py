@@ -12,7 +12,7 @@ from stratus.diagnosis.world import Workload, World, event_note, live_pods, note
 from stratus.kit.kube import condition, created, dig, event_message, labels_of, moment, name_of, pod_finished, quantity
 from stratus.model.base import Json
 
-_SHORT = re.compile(r"Insufficient (?P<what>[\w.\-/]+)")
+_SHORT = re.compile(r"Insufficient (?P<what>[\w.\-/]*\w)")
 _AFFINITY = "didn't match Pod's node affinity/selector"
 _ANTI = re.compile(r"didn't match pod (?:anti-)?affinity rules|didn't satisfy existing pods anti-affinity rules")
 _CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found|unbound immediate PersistentVolumeClaims'

@@ -339,8 +339,11 @@ def _address(world: World, w: Workload, container: str, env: str, host: str, por
     good = w.back[0] if w.back else None
     if good is not None:
         was = next((e for e in container_of(good.template, container).get("env") or () if e["name"] == env), None)
-        if was is not None and was.get("value") != value:
-            finding.facts["env_value"] = was.get("value", "")
+        if was is None or was.get("value") != value:
+            if was is None:
+                finding.facts["extra_env"] = env
+            elif was.get("value"):
+                finding.facts["env_value"] = was["value"]
             finding.facts["revision"] = good.number
             finding.confidence = 0.9
             finding.settled = True
