@@ -12,6 +12,8 @@ from stratus.sim.store import Change, Obj
 
 #: Seconds after the last heartbeat until a node counts as not ready.
 GRACE = 50.0
+#: Seconds until a kubelet's next report of its node, and until taints that have lost their reason are taken off.
+REPORT, LINGER = 2.5, 0.05
 PREFIX = "node.kubernetes.io/"
 PRESSURES = {
     "MemoryPressure": "memory-pressure",
@@ -56,8 +58,8 @@ class NodeController(Controller):
         before = bool(((change.previous or {}).get("spec") or {}).get("unschedulable"))
         after = bool(change.object["spec"].get("unschedulable"))
         if before != after and change.type == "MODIFIED":
-            reason = "NodeNotSchedulable" if after else "NodeSchedulable"
-            self._node_event(change.object, reason)
+            # The kubelet tells with its next report of the node.
+            self.wake(key_of(change.object), self.clock.now() + REPORT, "schedulable")
 
     def _node_event(self, node: Obj, reason: str, component: str = "kubelet") -> None:
         name = node["metadata"]["name"]
@@ -91,12 +93,16 @@ class NodeController(Controller):
                 unknown = ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
                 self._conditions(node, dict.fromkeys(HEALTHY, unknown))
                 self._unready_pods(key[1])
+        elif tag == "schedulable":
+            node = self.store.get("nodes", *key)
+            if node is not None:
+                self._node_event(node, "NodeNotSchedulable" if node["spec"].get("unschedulable") else "NodeSchedulable")
         elif tag == "evict":
             pod = self.store.get("pods", *key)
             if pod is not None and self.state.get(key) is not None:
                 self._evict(pod, key)
         else:
-            self.enqueue(key)
+            self._taints(key, tag)
 
     def _conditions(self, node: Obj, wanted: dict[str, tuple[str, str, str]]) -> None:
         now = iso(self.clock.now())
@@ -134,13 +140,20 @@ class NodeController(Controller):
 
     def sync(self, key: Key) -> None:
         """Set the taints that follow from a node's state, and see to its pods."""
+        self._taints(key, "")
+
+    def _taints(self, key: Key, tag: str) -> None:
         node = self.store.get("nodes", *key)
         if node is None:
             self._orphans(key[1])
             return
         have = (node.get("spec") or {}).get("taints") or []
         wanted = self._wanted(node)
-        kept = [t for t in have if t["key"] not in MANAGED or (t["key"], t.get("effect")) in wanted]
+        stale = [t for t in have if t["key"] in MANAGED and (t["key"], t.get("effect")) not in wanted]
+        if stale and tag != "taints":
+            self.wake(key, self.clock.now() + LINGER, "taints")
+            stale = []
+        kept = [t for t in have if t not in stale]
         known = {(t["key"], t.get("effect")) for t in kept}
         now = iso(self.clock.now())
         for name, effect in wanted:

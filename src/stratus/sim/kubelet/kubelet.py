@@ -553,8 +553,10 @@ class Kubelet(Controller):
             stop = parse_iso(pod["metadata"]["deletionTimestamp"]) - self.clock.now()
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             self._stop_all(pod, state, max(min(grace, max(stop, 0.0) + 1.0), 0.0) if grace else 0.0)
-            if any(c.running is not None for c in state.containers.values()):
-                self.report(pod)
+            for container in state.containers.values():
+                # Nothing is started any more, so why the last start failed is no longer told.
+                container.error = None if container.current is None else container.error
+            self.report(pod)
         self._check_gone(pod, state)
 
     def _check_gone(self, pod: Obj, state: PodState) -> None:

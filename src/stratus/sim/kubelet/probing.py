@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from stratus.sim.kubelet.kubelet import Kubelet
 
 KINDS = ("startup", "liveness", "readiness")
+#: Seconds from a container's start to its first readiness probe when there is no initial delay.
+FIRST = 0.03
 
 
 class Prober:
@@ -26,7 +28,11 @@ class Prober:
         instance.started = not spec.get("startupProbe")
         instance.ready = instance.started and not spec.get("readinessProbe")
         for kind in KINDS:
-            if spec.get(f"{kind}Probe"):
+            probe = spec.get(f"{kind}Probe")
+            if probe and kind == "readiness" and instance.started and not probe.get("initialDelaySeconds"):
+                # The first readiness probe does not wait for a beat.
+                self.kubelet.wake_pod(pod, self.kubelet.clock.now() + FIRST, f"probe {kind} {spec['name']}")
+            elif probe:
                 self._next(pod, spec, state, kind, first=True)
 
     def _next(self, pod: Obj, spec: Obj, state: PodState, kind: str, *, first: bool = False) -> None:
