@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stratus.diagnosis.rules import RulesReasoner
 
 from stratus.diagnosis.model import ModelReasoner
+from stratus.diagnosis.rules import RulesReasoner
 from stratus.kit.clock import VirtualClock
 from stratus.llm.scripted import Script, ScriptedChatModel
 from stratus.llm.thinker import ChatThinker
