@@ -119,7 +119,8 @@ WRITES = {
     "rollout undo": lambda: request(
         "PATCH", "Deployment", "web",
         [{"op": "replace", "path": "/spec/template",
-          "value": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "w:0"}]}}}],
+          "value": {"metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{"name": "web", "image": "w:0"}]}}}],
         patch_type="application/json-patch+json",
     ),
     "patch service": lambda: request(

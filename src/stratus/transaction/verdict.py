@@ -21,8 +21,10 @@ from stratus.settings import HealthSettings
 from stratus.transaction.health import Key, latency_term
 from stratus.transaction.noise import margin, mean
 
-ALPHA = 0.01
-"""Chance that nothing has changed and some component of the whole vector still counts as better; likewise worse."""
+ALPHA_BETTER = 0.01
+"""Chance that nothing has changed and some figure of the vector counts as better: keeps a useless change."""
+ALPHA_WORSE = 0.03
+"""Chance that nothing has changed and some figure of the vector counts as worse: loses a good change."""
 VANISHED = 0.05
 """Share of the earlier traffic below which a service counts as silenced."""
 RATE_DROP = 0.3
@@ -211,8 +213,8 @@ def _compare(
     before: Samples, after: Samples, conditions: Conditions, settings: HealthSettings
 ) -> tuple[ComponentChange, ...]:
     keys = sorted({(s.namespace, s.service) for v in (*before, *after) for s in v.services})
-    # Each of up to three noisy figures of each service gets an equal share of the error rate (Bonferroni).
-    alpha = ALPHA / max(1, 3 * len(keys))
+    # Each of up to three noisy figures of each service gets an equal share of the error rates (Bonferroni).
+    share = 1 / max(1, 3 * len(keys))
     found: list[ComponentChange] = []
     for key in keys:
         old = [s for v in before if (s := v.service(*key)) is not None]
@@ -221,7 +223,7 @@ def _compare(
             found.append(_change(key, "present", 1.0, 0.0, 0.0, "worse"))
         elif old:
             normal = conditions.baseline.get(f"{key[0]}/{key[1]}", Baseline())
-            found += _objects(key, old, new, settings) + _figures(key, old, new, normal, alpha, settings)
+            found += _objects(key, old, new, settings) + _figures(key, old, new, normal, share, settings)
     return (*found, *_alerts(before, after))
 
 
@@ -270,7 +272,7 @@ def _figures(
     old: list[ServiceHealth],
     new: list[ServiceHealth],
     normal: Baseline,
-    alpha: float,
+    share: float,
     settings: HealthSettings,
 ) -> list[ComponentChange]:
     found: list[ComponentChange] = []
@@ -278,15 +280,15 @@ def _figures(
     rates, rates_now = _known(old, lambda s: s.request_rate), _known(new, lambda s: s.request_rate)
     failing = bool(errors) and mean(errors) > TRUSTED_ERRORS
     if rates:
-        found.append(_traffic(key, rates, rates_now, errors, errors_now, normal, alpha, settings))
+        found.append(_traffic(key, rates, rates_now, errors, errors_now, normal, share, settings))
     vanished = any(c.direction == "worse" for c in found) or (bool(rates_now) and mean(rates_now) == 0)
     if errors and not errors_now:
         found.append(_change(key, "error_rate", mean(errors), None, 0.0, "same" if vanished else "unknown"))
     elif errors:
-        noise = margin(errors, errors_now, alpha=alpha, least=settings.min_difference)
+        rise, fall = _margins(errors, errors_now, share, settings.min_difference)
         gap = mean(errors_now) - mean(errors)
         found.append(
-            _change(key, "error_rate", mean(errors), mean(errors_now), noise, _direction(gap < -noise, gap > noise))
+            _change(key, "error_rate", mean(errors), mean(errors_now), rise, _direction(gap < -fall, gap > rise))
         )
         if mean(errors_now) <= settings.error_floor and all(s.ready == 0 and s.endpoints == 0 for s in new):
             served = bool(rates_now) and mean(rates_now) > 0
@@ -297,13 +299,19 @@ def _figures(
         found.append(_change(key, "latency_p99", mean(slow), None, 0.0, "same" if vanished else "unknown"))
     elif slow:
         was, now = ([latency_term(v, settings) for v in row] for row in (slow, slow_now))
-        noise = margin(was, now, alpha=alpha, least=settings.min_difference)
+        rise, fall = _margins(was, now, share, settings.min_difference)
         gap = mean(now) - mean(was)
         # Failing fast is not being fast: then only an answer that misses the objective counts as slower.
-        worse = gap > noise and (not failing or mean(now) > 0.5)
-        better = gap < -noise and (not errors_now or mean(errors_now) <= TRUSTED_ERRORS)
-        found.append(_change(key, "latency_p99", mean(slow), mean(slow_now), noise, _direction(better, worse)))
+        worse = gap > rise and (not failing or mean(now) > 0.5)
+        better = gap < -fall and (not errors_now or mean(errors_now) <= TRUSTED_ERRORS)
+        found.append(_change(key, "latency_p99", mean(slow), mean(slow_now), rise, _direction(better, worse)))
     return found
+
+
+def _margins(before: list[float], after: list[float], share: float, least: float) -> tuple[float, float]:
+    """Return how far a mean has to move to count as worse, and as better."""
+    worse, better = (margin(before, after, alpha=a * share, least=least) for a in (ALPHA_WORSE, ALPHA_BETTER))
+    return worse, better
 
 
 def _traffic(
@@ -313,7 +321,7 @@ def _traffic(
     errors: list[float],
     errors_now: list[float],
     normal: Baseline,
-    alpha: float,
+    share: float,
     settings: HealthSettings,
 ) -> ComponentChange:
     """Compare what is served well: load that only failed, or was only retried, is no loss."""
@@ -321,12 +329,12 @@ def _traffic(
         return _change(key, "request_rate", mean(rates), None, 0.0, "unknown" if mean(rates) > 0 else "same")
     fail, fail_now = mean(errors) if errors else 0.0, mean(errors_now) if errors_now else 0.0
     good, good_now = [r * (1 - fail) for r in rates], [r * (1 - fail_now) for r in rates_now]
-    noise = margin(good, good_now, alpha=alpha, least=RATE_DROP * mean(good))
+    loss, gain = _margins(good, good_now, share, RATE_DROP * mean(good))
     silent = mean(rates) > 0 and mean(rates_now) < VANISHED * mean(rates)
-    dropped = mean(good) > 0 and mean(good) - mean(good_now) > noise
+    dropped = mean(good) > 0 and mean(good) - mean(good_now) > loss
     wanted = SERVED_AGAIN * (normal.request_rate or 0.0)
-    back = wanted > 0 and mean(good) < wanted <= mean(good_now) and mean(good_now) - mean(good) > noise
-    return _change(key, "request_rate", mean(rates), mean(rates_now), noise, _direction(back, silent or dropped))
+    back = wanted > 0 and mean(good) < wanted <= mean(good_now) and mean(good_now) - mean(good) > gain
+    return _change(key, "request_rate", mean(rates), mean(rates_now), loss, _direction(back, silent or dropped))
 
 
 def _alerts(before: Samples, after: Samples) -> list[ComponentChange]:
