@@ -25,7 +25,8 @@ START = parse_iso("2026-01-05T09:00:00Z")
 ALIASES = {
     "deploy": "Deployment", "deployment": "Deployment", "ds": "DaemonSet", "sts": "StatefulSet", "job": "Job",
     "cm": "ConfigMap", "configmap": "ConfigMap", "pod": "Pod", "svc": "Service", "quota": "ResourceQuota",
-    "pdb": "PodDisruptionBudget", "namespace": "Namespace", "node": "Node", "rs": "ReplicaSet", "hpa": "HorizontalPodAutoscaler",
+    "pdb": "PodDisruptionBudget", "namespace": "Namespace", "node": "Node", "rs": "ReplicaSet",
+    "hpa": "HorizontalPodAutoscaler",
 }  # fmt: skip
 KINDS = {
     "Namespace": ("/api/v1", "namespaces"), "Node": ("/api/v1", "nodes"), "Pod": ("/api/v1", "pods"),
@@ -59,9 +60,7 @@ class Lab:
         self.registry = ImageRegistry()
         self.runtime = GenericRuntime(self.registry)
         self.control = ControlPlane(self.store, self.clock, self.rng, self.registry, self.runtime)
-        self.api = ApiServer(
-            self.store, self.clock, rng=self.rng, drain=self.control.drain, exec_backend=self._exec
-        )
+        self.api = ApiServer(self.store, self.clock, rng=self.rng, drain=self.control.drain, exec_backend=self._exec)
         self.history: list[tuple[float, Change]] = []
         self.store.subscribe(lambda change: self.history.append((self.clock.now() - START, change)))
         self.control.drain()
@@ -274,8 +273,10 @@ class Lab:
         note = "deployment.kubernetes.io/revision"
         sets = [o for r, o in self.store.owned_by(stored["metadata"]["uid"]) if r == "replicasets.apps"]
         sets.sort(key=lambda rs: int(rs["metadata"]["annotations"][note]))
-        chosen = sets[-2] if not revision else next(
-            rs for rs in sets if rs["metadata"]["annotations"][note] == str(revision)
+        chosen = (
+            sets[-2]
+            if not revision
+            else next(rs for rs in sets if rs["metadata"]["annotations"][note] == str(revision))
         )
         template = json.loads(json.dumps(chosen["spec"]["template"]))
         template["metadata"]["labels"].pop("pod-template-hash")

@@ -19,8 +19,10 @@ import pytest
 from stratus.sim.furniture import node_object
 
 PODS = [
-    "bad-command", "cascade-background", "cascade-orphan", "configmap-volume-update", "crashloop", "delete-with-finalizer",
-    "eviction-api", "hostport-conflict", "image-404", "image-bad-then-fixed", "image-invalid-name", "image-pull-never",
+    "bad-command", "cascade-background", "cascade-orphan", "configmap-volume-update", "crashloop",
+    "delete-with-finalizer",
+    "eviction-api", "hostport-conflict", "image-404", "image-bad-then-fixed", "image-invalid-name",
+    "image-pull-never",
     "init-failing", "init-ok-sidecar", "limitrange-defaults", "liveness-failing", "missing-configmap-env",
     "missing-configmap-volume-fixed", "missing-key", "missing-secret-env", "missing-secret-volume", "namespace-deletion",
     "oomkilled", "pod-completed-and-failed", "pod-delete-selfheal", "pod-force-delete", "pod-label-orphan-adopt",
@@ -62,7 +64,11 @@ def alike(text: str) -> str:
     text = re.sub(rf"\b(web|big|small|db|ds)-{LETTERS}{{6,10}}(?=-(?:\W|$)|\W|$)", r"\1-H", text)
     text = re.sub(rf"\b(j|cj-\d+|ds)-{LETTERS}{{5}}(?![a-z0-9])", r"\1-P", text)
     text = re.sub(r"\bcj-\d{8}\b", "cj-N", text)
-    text = re.sub(r"\bin [\d.]+m?s \([\d.]+m?s including waiting\). Image size: \d+", "in T (T including waiting). Image size: N", text)
+    text = re.sub(
+        r"\bin [\d.]+m?s \([\d.]+m?s including waiting\). Image size: \d+",
+        "in T (T including waiting). Image size: N",
+        text,
+    )
     text = re.sub(r"10\.244\.\d+\.\d+", "IP", text)
     text = re.sub(r"\bnode\d\b", "NODE", text)
     return re.sub(r"back-off (\S+) restarting", r"back-off T restarting", text)
@@ -130,7 +136,12 @@ def replay(lab: Any, records: list[dict[str, Any]]) -> Story:
     for number in range(1, 5):
         taints = [{"key": "dedicated", "value": "lab", "effect": "NoSchedule"}] if number > 2 else None
         store.create("nodes", node_object(f"node{number}", number, lab.clock.now(), cpu="2", pods=60, taints=taints))
-    for image in ("registry.local/demo/app:v1", "registry.local/demo/app:v2", "registry.local/demo/app:v3", "busybox:1.36"):
+    for image in (
+        "registry.local/demo/app:v1",
+        "registry.local/demo/app:v2",
+        "registry.local/demo/app:v3",
+        "busybox:1.36",
+    ):
         lab.control.kubelet.images.preload(image, ["node1", "node2"])
     lab.control.kubelet.images.preload("registry.local/demo/app:v1", ["node4"])
     lab.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})

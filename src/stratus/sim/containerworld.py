@@ -22,10 +22,13 @@ ABSENT = re.compile(
     re.IGNORECASE,
 )
 TOOL_DIRS = ("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin")
-IMAGE_DIRS = (
-    "/", "/bin", "/etc", "/tmp", "/var", "/usr", "/home", "/root", "/opt", "/proc", "/dev", "/run", "/srv", "/mnt",
-    "/var/run", "/var/log", "/var/lib", "/var/tmp", "/usr/bin", "/usr/local", "/usr/share", "/app", "/data",
-)  # fmt: skip
+IMAGE_DIRS = tuple(
+    f"/{name}"
+    for name in (
+        *("", "bin", "etc", "tmp", "var", "usr", "home", "root", "opt", "proc", "dev", "run", "srv", "mnt"),
+        *("var/run", "var/log", "var/lib", "var/tmp", "usr/bin", "usr/local", "usr/share", "app", "data"),
+    )
+)
 #: Tools that small images lack.
 LACKING = {
     "busybox": {"curl", "bash", "python", "python3", "dig", "getent", "stress", "stress-ng", "zsh"},

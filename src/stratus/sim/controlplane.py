@@ -1,4 +1,4 @@
-"""The control plane: changes of the store become keys, keys are reconciled to quiescence, later work waits on timers."""
+"""The control plane: changes become keys, keys are reconciled to quiescence, later work waits on timers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from stratus.errors import StratusError
 from stratus.kit.clock import VirtualClock
 from stratus.sim.controllers.admission import PodAdmission
-from stratus.sim.controllers.common import AdmissionDenied
 from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
+from stratus.sim.controllers.common import AdmissionDenied
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.table import CONTROLLERS
 from stratus.sim.events import EventRecorder

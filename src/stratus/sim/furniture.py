@@ -88,7 +88,7 @@ def node_object(
 
 
 def furnish(store: Store, now: float, *, nodes: int = 3, cpu: str = "4", memory: str = "16Gi") -> None:
-    """Create the standard objects of a fresh cluster that are not there yet, and `nodes` nodes named node1, node2 ..."""
+    """Create the standard objects of a fresh cluster that are not there yet, and nodes named node1, node2 ..."""
     for name in NAMESPACES:
         _create(
             store,

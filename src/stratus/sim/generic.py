@@ -117,7 +117,7 @@ class GenericRuntime:
         """A pod is gone for good."""
         for table in (self.running, self.ended, self.volumes):
             for key in [k for k in table if k[0] == uid]:
-                del table[key]  # type: ignore[attr-defined]
+                del table[key]
 
     def nameserver(self) -> str:
         """Return the cluster's DNS address."""

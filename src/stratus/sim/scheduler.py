@@ -64,9 +64,10 @@ class Scheduler(Controller):
             elif not pod["spec"].get("nodeName"):
                 if change.type == "ADDED" or change.previous is None or change.previous["spec"] != pod["spec"]:
                     self.enqueue(key_of(pod))
-            elif (pod_finished(pod) and change.previous is not None and not pod_finished(change.previous)) or (change.previous is not None and change.previous["metadata"].get("labels") != pod["metadata"].get(
-                "labels"
-            )):
+            elif (pod_finished(pod) and change.previous is not None and not pod_finished(change.previous)) or (
+                change.previous is not None
+                and change.previous["metadata"].get("labels") != pod["metadata"].get("labels")
+            ):
                 self._retry()
             return
         if change.resource == "nodes" and change.previous is not None and change.type == "MODIFIED":

@@ -14,6 +14,10 @@ from stratus.sim.shell import Forever, OutOfMemory, Shell, _Exit
 Program = Callable[[Shell, list[str]], int]
 COMMANDS: dict[str, Program] = {}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+CURL_VALUED = frozenset(
+    {"--max-time", "--connect-timeout", "--request", "--data", "--header", "--output", "--write-out", "--retry"}
+    | {"--retry-delay", "--user", "--cacert", "--user-agent", "--data-raw", "--json"}
+)
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -732,7 +736,7 @@ def _sh(shell: Shell, argv: list[str]) -> int:
         else:
             script = shell.stdin
     saved = (shell.name, shell.args, dict(shell.env), shell.errexit)
-    shell.name = argv[0].rpartition("/")[2] if script is not None else argv[0]
+    shell.name = words[0] if words else argv[0].rpartition("/")[2]
     shell.args = words[1:]
     from stratus.sim.shellsyntax import ShellSyntaxError, parse
 
@@ -927,8 +931,7 @@ def _curl(shell: Shell, argv: list[str]) -> int:
     if "-V" in argv or "--version" in argv:
         shell.out("curl 8.9.1\n")
         return 0
-    valued = {"--max-time", "--connect-timeout", "--request", "--data", "--header", "--output", "--write-out", "--retry",
-              "--retry-delay", "--user", "--cacert", "--user-agent", "--data-raw", "--json"}  # fmt: skip
+    valued = CURL_VALUED
     words: list[str] = [argv[0]]
     longs: dict[str, str] = {}
     i = 1
@@ -951,7 +954,7 @@ def _curl(shell: Shell, argv: list[str]) -> int:
         method = "POST"
     if "I" in options:
         method = "HEAD"
-    kind, address, answer = shell.ask("http", host, port, path, method, data, scheme)
+    kind, _address, answer = shell.ask("http", host, port, path, method, data, scheme)
     form = options.get("w") or longs.get("--write-out") or ""
     body, code, status = "", 0, 0
     if kind == "no-host":

@@ -414,7 +414,7 @@ class Parser:
             raise ShellSyntaxError("sh: syntax error: unexpected end of file")
         self.at += 1
         self._expect("in")
-        branches = []
+        branches: list[tuple[list[str], Node]] = []
         while True:
             self._newlines()
             if self._is("word", "esac"):

@@ -230,11 +230,12 @@ class PodAdmission:
             unset = sorted(
                 r
                 for r in hard
-                if (r not in asked
-                and r in ("cpu", "memory"))
-                or (r.startswith(("limits.", "requests."))
-                and r not in asked
-                and r.partition(".")[2] in ("cpu", "memory"))
+                if (r not in asked and r in ("cpu", "memory"))
+                or (
+                    r.startswith(("limits.", "requests."))
+                    and r not in asked
+                    and r.partition(".")[2] in ("cpu", "memory")
+                )
             )
             if unset:
                 holes = "; ".join(f"{r} for: {','.join(c['name'] for c in pod['spec']['containers'])}" for r in unset)

@@ -50,14 +50,25 @@ class AutoscalerController(Controller):
         target = self.store.get(resource, key[0], ref["name"]) if resource else None
         if resource is None or target is None:
             plural = (resource or ref["kind"].lower() + "s").partition(".")
-            text = f'the HPA controller was unable to get the target\'s current scale: {plural[0]}{plural[1]}{plural[2]} "{ref["name"]}" not found'
+            what = f'{"".join(plural)} "{ref["name"]}" not found'
+            text = f"the HPA controller was unable to get the target's current scale: {what}"
             self.event(hpa, "Warning", "FailedGetScale", text.partition(": ")[2])
             self._write(hpa, {}, [("AbleToScale", "False", "FailedGetScale", text)])
             return
         current = target["spec"].get("replicas", 1)
-        able = ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale")
+        able = (
+            "AbleToScale",
+            "True",
+            "SucceededGetScale",
+            "the HPA controller was able to get the target's current scale",
+        )
         if current == 0:
-            off = ("ScalingActive", "False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
+            off = (
+                "ScalingActive",
+                "False",
+                "ScalingDisabled",
+                "scaling is disabled since the replica count of the target is zero",
+            )
             self._write(hpa, {"currentReplicas": 0, "desiredReplicas": 0}, [able, off])
             return
         pods = [p for p in self.control.index.select(key[0], target["spec"].get("selector")) if pod_active(p)]
@@ -84,20 +95,43 @@ class AutoscalerController(Controller):
         stable = max(n for _, n in history) if desired < current else desired
         reason, text = "ReadyForNewScale", "recommended size matches current size"
         if stable != desired:
-            reason, text = "ScaleDownStabilized", "recent recommendations were higher than current one, applying the highest recent recommendation"
+            reason, text = (
+                "ScaleDownStabilized",
+                "recent recommendations were higher than current one, applying the highest recent recommendation",
+            )
         ceiling = max(2 * current, 4)
         goal = max(least, min(most, min(stable, ceiling)))
         limited = ("ScalingLimited", "False", "DesiredWithinRange", "the desired count is within the acceptable range")
         if stable > most:
-            limited = ("ScalingLimited", "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count")
+            limited = (
+                "ScalingLimited",
+                "True",
+                "TooManyReplicas",
+                "the desired replica count is more than the maximum replica count",
+            )
         elif stable < least:
-            limited = ("ScalingLimited", "True", "TooFewReplicas", "the desired replica count is less than the minimum replica count")
-        active = ("ScalingActive", "True", "ValidMetricFound", f"the HPA was able to successfully calculate a replica count from {name} resource utilization (percentage of request)")
+            limited = (
+                "ScalingLimited",
+                "True",
+                "TooFewReplicas",
+                "the desired replica count is less than the minimum replica count",
+            )
+        active = (
+            "ScalingActive",
+            "True",
+            "ValidMetricFound",
+            f"the HPA was able to successfully calculate a replica count from {name} resource utilization "
+            "(percentage of request)",
+        )
         fields: dict[str, Any] = {"currentReplicas": current, "desiredReplicas": goal, "currentMetrics": metrics}
         old = (hpa.get("status") or {}).get("lastScaleTime")
         if goal != current:
             above = "above" if goal > current else "below"
-            why = f"{name} resource utilization (percentage of request) {above} target" if goal > current else "All metrics below target"
+            why = (
+                f"{name} resource utilization (percentage of request) {above} target"
+                if goal > current
+                else "All metrics below target"
+            )
             self.store.update(resource, with_spec(target, replicas=goal))
             self.event(hpa, "Normal", "SuccessfulRescale", f"New size: {goal}; reason: {why}")
             old = iso(now)
@@ -109,7 +143,10 @@ class AutoscalerController(Controller):
     def _recommend(self, hpa: Obj, pods: list[Obj], current: int) -> tuple[int, list[Obj], str]:
         best, metrics, chosen = 0, [], "cpu"
         wanted = hpa["spec"].get("metrics") or [
-            {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+            }
         ]
         for metric in wanted:
             if metric.get("type") != "Resource":
@@ -118,7 +155,10 @@ class AutoscalerController(Controller):
             goal = metric["resource"]["target"]
             used, asked, ready = self._use(pods, name, "averageUtilization" in goal)
             if not ready:
-                raise _NoMetric(f"failed to get {name} utilization: did not receive metrics for targeted pods (pods might be unready)")
+                raise _NoMetric(
+                    f"failed to get {name} utilization: did not receive metrics for targeted pods "
+                    "(pods might be unready)"
+                )
             average = used / ready
             now: Obj = {"averageValue": format_milli(average) if name == "cpu" else str(int(average))}
             if "averageUtilization" in goal:

@@ -116,7 +116,9 @@ class CronJobController(Controller):
         ]  # fmt: skip
         status: dict[str, Any] = dict(cron.get("status") or {})
         known = {ref["uid"] for ref in status.get("active") or ()}
-        status["active"] = [ref for ref in status.get("active") or () if ref["uid"] in {j["metadata"]["uid"] for j in jobs}]
+        status["active"] = [
+            ref for ref in status.get("active") or () if ref["uid"] in {j["metadata"]["uid"] for j in jobs}
+        ]
         self._history(cron, jobs)
         for job in jobs:
             ended = finished(job)
@@ -143,7 +145,9 @@ class CronJobController(Controller):
             zone: Any = ZoneInfo(spec["timeZone"]) if spec.get("timeZone") else UTC
         except (ValueError, ZoneInfoNotFoundError) as error:
             if self.state.get(key) != "bad":
-                self.event(cron, "Warning", "UnparseableSchedule", f"unparseable schedule: {spec['schedule']!r} : {error}")
+                self.event(
+                    cron, "Warning", "UnparseableSchedule", f"unparseable schedule: {spec['schedule']!r} : {error}"
+                )
                 self.state[key] = "bad"
             return
         now = datetime.fromtimestamp(self.clock.now(), zone)

@@ -62,7 +62,7 @@ class DaemonSetController(Controller):
 
     @staticmethod
     def _revision(pod: Obj) -> str:
-        return (pod["metadata"].get("labels") or {}).get(REVISION, "")
+        return str((pod["metadata"].get("labels") or {}).get(REVISION, ""))
 
     def _fits(self, template: Obj, node: Obj) -> tuple[bool, bool]:
         """Return (a pod should run there, one that runs may stay)."""

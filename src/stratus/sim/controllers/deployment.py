@@ -439,7 +439,7 @@ class DeploymentController(Controller):
         else:
             noted = int((rs["metadata"].get("annotations") or {}).get(MAXIMUM, 0)) or 1
             share = int(size * (wanted + surge) / noted + 0.5) - size
-        return min(share, room) if room > 0 else max(share, room)
+        return int(min(share, room) if room > 0 else max(share, room))
 
     def _clean_up(self, deployment: Obj, sets: list[Obj], new: Obj | None) -> None:
         keep = deployment["spec"].get("revisionHistoryLimit", 10)

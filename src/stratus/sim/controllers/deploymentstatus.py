@@ -152,7 +152,8 @@ def _timed_out(deployment: Obj, current: Obj | None, now: float) -> bool:
         return False
     if current.get("reason") == "ProgressDeadlineExceeded":
         return True
-    return parse_iso(current["lastUpdateTime"]) + deployment["spec"].get("progressDeadlineSeconds", 600) < now
+    deadline: float = deployment["spec"].get("progressDeadlineSeconds", 600)
+    return parse_iso(current["lastUpdateTime"]) + deadline < now
 
 
 def _failure(sets: list[Obj], new: Obj | None) -> Obj | None:

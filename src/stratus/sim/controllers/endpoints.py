@@ -116,10 +116,10 @@ class EndpointsController(Controller):
         }
         if service["spec"].get("clusterIP") == "None":
             labels["service.kubernetes.io/headless"] = ""
-        for position, (endpoints, ports) in enumerate(wanted):
+        for position, (found, ports) in enumerate(wanted):
             if position < len(mine):
                 old = mine[position]
-                body = {**old, "endpoints": endpoints, "ports": ports}
+                body = {**old, "endpoints": found, "ports": ports}
                 body["metadata"] = {**old["metadata"], "labels": labels}
                 if body == old:
                     continue
@@ -141,7 +141,7 @@ class EndpointsController(Controller):
                         "ownerReferences": [owner_reference(service)],
                     },
                     "addressType": "IPv4",
-                    "endpoints": endpoints,
+                    "endpoints": found,
                     "ports": ports,
                 },
             )
@@ -155,7 +155,8 @@ class EndpointsController(Controller):
         subsets = []
         for members in groups.values():
             subset: Obj = {}
-            ready, unready = [], []
+            ready: list[Obj] = []
+            unready: list[Obj] = []
             for pod, _ in members:
                 if "deletionTimestamp" in pod["metadata"] and not publish:
                     continue

@@ -44,9 +44,13 @@ class JobController(Controller):
     def on_change(self, change: Change) -> None:
         """A Job at once; changes of its pods are gathered for a second."""
         if change.resource == "jobs.batch":
-            if change.previous is None or change.previous["spec"] != change.object["spec"] or (
-                change.previous["metadata"].get("deletionTimestamp")
-                != change.object["metadata"].get("deletionTimestamp")
+            if (
+                change.previous is None
+                or change.previous["spec"] != change.object["spec"]
+                or (
+                    change.previous["metadata"].get("deletionTimestamp")
+                    != change.object["metadata"].get("deletionTimestamp")
+                )
             ):
                 self.enqueue(key_of(change.object))
             return
@@ -121,7 +125,7 @@ class _Pass:
         self.pods = pods
         self.spec = job["spec"]
         self.now = controller.clock.now()
-        self.status: dict[str, Any] = {k: v for k, v in (job.get("status") or {}).items()}
+        self.status: dict[str, Any] = dict((job.get("status") or {}).items())
         self.conditions: list[Obj] = list(self.status.get("conditions") or ())
 
     def run(self) -> None:
@@ -210,9 +214,9 @@ class _Pass:
         if failed > limit or (limit >= 0 and self._restarts() > 0 and self._restarts() >= max(limit, 1)):
             return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
         seconds = self.spec.get("activeDeadlineSeconds")
-        if seconds is not None and "startTime" in self.status and not self._suspended():
-            if self.now - parse_iso(self.status["startTime"]) >= seconds:
-                return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
+        began = self.status.get("startTime")
+        if seconds is not None and began and not self._suspended() and self.now - parse_iso(began) >= seconds:
+            return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
         completions = self.spec.get("completions")
         if completions is None:
             if succeeded > 0 and not active:
@@ -261,7 +265,9 @@ class _Pass:
         else:
             wanted = min(parallelism, completions - succeeded)
         if len(active) > wanted:
-            for pod in sorted(active, key=lambda p: (is_true(p, "Ready"), p["metadata"]["name"]))[: len(active) - wanted]:
+            for pod in sorted(active, key=lambda p: (is_true(p, "Ready"), p["metadata"]["name"]))[
+                : len(active) - wanted
+            ]:
                 begin_deletion(self.c.store, "pods", pod, self.now)
                 self.c.event(self.job, "Normal", "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
             return active[: max(0, wanted)]
@@ -304,9 +310,7 @@ class _Pass:
             index = next(n for n in range(len(taken) + 1) if n not in taken)
             taken.add(index)
             base = f"{name}-{index}-"
-        pod = pod_from_template(
-            self.spec["template"], self.job, base + suffix(self.c.control.rng), generate=base
-        )
+        pod = pod_from_template(self.spec["template"], self.job, base + suffix(self.c.control.rng), generate=base)
         meta = pod["metadata"]
         meta["finalizers"] = [*(meta.get("finalizers") or ()), TRACKING]
         if indexed:

@@ -33,8 +33,10 @@ class NamespaceController(Controller):
         namespace = meta.get("namespace")
         if namespace and (
             namespace in self.state
-            or ((change.type != "ADDED" and change.resource in ("configmaps", "serviceaccounts"))
-            and meta["name"] in (ROOT_CA, "default"))
+            or (
+                (change.type != "ADDED" and change.resource in ("configmaps", "serviceaccounts"))
+                and meta["name"] in (ROOT_CA, "default")
+            )
         ):
             self.enqueue(("", namespace))
 

@@ -48,7 +48,9 @@ class QuotaController(Controller):
         pods = namespace_pod_usage(self.control.index.in_namespace(key[0]))
         used = {}
         for name in hard:
-            used[name] = quota_text(name, pods.get(name, 0.0) if name in pods or self._of_pods(name) else self._count(key[0], name))
+            used[name] = quota_text(
+                name, pods.get(name, 0.0) if name in pods or self._of_pods(name) else self._count(key[0], name)
+            )
         status = {"hard": hard, "used": used}
         old = quota.get("status") or {}
         same = old.get("hard") == hard and {k: parse_quantity(v) for k, v in (old.get("used") or {}).items()} == {
@@ -59,7 +61,9 @@ class QuotaController(Controller):
 
     @staticmethod
     def _of_pods(name: str) -> bool:
-        return name in ("pods", "count/pods", "cpu", "memory") or name.startswith(("limits.", "requests.cpu", "requests.memory"))
+        return name in ("pods", "count/pods", "cpu", "memory") or name.startswith(
+            ("limits.", "requests.cpu", "requests.memory")
+        )
 
     def _count(self, namespace: str, name: str) -> float:
         if name == "requests.storage":

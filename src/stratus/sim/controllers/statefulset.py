@@ -79,7 +79,7 @@ class StatefulSetController(Controller):
 
     @staticmethod
     def _revision(pod: Obj) -> str:
-        return (pod["metadata"].get("labels") or {}).get(REVISION, "")
+        return str((pod["metadata"].get("labels") or {}).get(REVISION, ""))
 
     def _pods(self, sts: Obj) -> list[Obj]:
         uid, name = sts["metadata"]["uid"], sts["metadata"]["name"]
@@ -122,7 +122,8 @@ class StatefulSetController(Controller):
             if pod is not None and pod_finished(pod):
                 if "deletionTimestamp" not in pod["metadata"]:
                     reason = "RecreatingFailedPod" if pod["status"]["phase"] == "Failed" else "RecreatingTerminatedPod"
-                    text = f"StatefulSet {key[0]}/{key[1]} is recreating {pod['status']['phase'].lower()} Pod {pod['metadata']['name']}"
+                    how = pod["status"]["phase"].lower()
+                    text = f"StatefulSet {key[0]}/{key[1]} is recreating {how} Pod {pod['metadata']['name']}"
                     self.event(sts, "Normal", reason, text)
                     begin_deletion(self.store, "pods", pod, self.clock.now())
                 if ordered:
@@ -144,9 +145,7 @@ class StatefulSetController(Controller):
                 if ordered:
                     return
                 continue
-            if ordered and any(
-                not is_true(by_number[n], "Ready") for n in by_number if n < number and n in wanted
-            ):
+            if ordered and any(not is_true(by_number[n], "Ready") for n in by_number if n < number and n in wanted):
                 return
             self._delete(sts, pod)
             if ordered:
@@ -178,7 +177,9 @@ class StatefulSetController(Controller):
     def _delete(self, sts: Obj, pod: Obj) -> None:
         begin_deletion(self.store, "pods", pod, self.clock.now())
         name = sts["metadata"]["name"]
-        self.event(sts, "Normal", "SuccessfulDelete", f"Delete Pod {pod['metadata']['name']} in StatefulSet {name} successful")
+        self.event(
+            sts, "Normal", "SuccessfulDelete", f"Delete Pod {pod['metadata']['name']} in StatefulSet {name} successful"
+        )
 
     def _template(self, sts: Obj, revision: str, update: str) -> Obj:
         if revision != update:

@@ -86,7 +86,12 @@ class VolumeController(Controller):
         phase = (claim.get("status") or {}).get("phase")
         if volume is None:
             if phase == "Bound":
-                self.event(claim, "Warning", "ClaimLost", "Bound claim has lost its PersistentVolume. Any data on the volume is lost!")
+                self.event(
+                    claim,
+                    "Warning",
+                    "ClaimLost",
+                    "Bound claim has lost its PersistentVolume. Any data on the volume is lost!",
+                )
                 self.store.update("persistentvolumeclaims", with_status(claim, {"phase": "Lost"}))
             return
         if phase != "Bound":
@@ -127,7 +132,13 @@ class VolumeController(Controller):
             text = "waiting for first consumer to be created before binding"
             self._wait(claim, key, "Normal", "WaitForFirstConsumer", text)
         elif kind.get("provisioner") == "kubernetes.io/no-provisioner":
-            self._wait(claim, key, "Normal", "FailedBinding", "no persistent volumes available for this claim and no storage class is set")
+            self._wait(
+                claim,
+                key,
+                "Normal",
+                "FailedBinding",
+                "no persistent volumes available for this claim and no storage class is set",
+            )
         else:
             self._provision(claim, key, kind, chosen)
 
@@ -179,7 +190,9 @@ class VolumeController(Controller):
         self.state.pop((key, "provision"), None)
         name = f"pvc-{claim['metadata']['uid']}"
         spec: dict[str, Any] = {
-            "capacity": {"storage": ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "1Gi")},
+            "capacity": {
+                "storage": ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "1Gi")
+            },
             "accessModes": claim["spec"].get("accessModes") or ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": kind.get("reclaimPolicy", "Delete"),
             "storageClassName": kind["metadata"]["name"],

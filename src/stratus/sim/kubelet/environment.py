@@ -76,7 +76,7 @@ def field_value(pod: Obj, path: str, ip: str, host_ip: str) -> str:
         "status.hostIP": host_ip,
         "status.hostIPs": host_ip,
     }
-    return simple.get(path, "")
+    return str(simple.get(path, ""))
 
 
 def service_variables(store: Store, namespace: str, links: bool) -> dict[str, str]:

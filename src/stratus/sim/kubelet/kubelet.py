@@ -1,8 +1,9 @@
-"""Runs pods: volumes, sandbox, images, containers, restarts, termination; one object plays the kubelets of all nodes."""
+"""Runs pods, from volumes and sandbox to termination; one object plays the kubelets of all nodes."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ from stratus.sim.kubelet.environment import ConfigError, environment, mount_all,
 from stratus.sim.kubelet.images import ImageManager, go_duration
 from stratus.sim.kubelet.probing import Prober
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
-from stratus.sim.kubelet.status import unknown_end, initialized, phase_of, pod_status, should_restart
+from stratus.sim.kubelet.status import initialized, phase_of, pod_status, should_restart, unknown_end
 from stratus.sim.runtime import Run
 from stratus.sim.store import Change, Obj
 
@@ -190,8 +191,7 @@ class Kubelet(Controller):
         if (
             before is None
             or not before["spec"].get("nodeName")
-            or (before["spec"] is not pod["spec"]
-            and before["spec"] != pod["spec"])
+            or (before["spec"] is not pod["spec"] and before["spec"] != pod["spec"])
             or before["metadata"].get("deletionTimestamp") != pod["metadata"].get("deletionTimestamp")
         ):
             self.enqueue(key)
@@ -516,7 +516,7 @@ class Kubelet(Controller):
         if hook.get("sleep"):
             return float(hook["sleep"].get("seconds", 0))
         words = " ".join((hook.get("exec") or {}).get("command") or ()).split()
-        for first, second in zip(words, words[1:], strict=False):
+        for first, second in itertools.pairwise(words):
             if first.endswith("sleep") and second.replace(".", "", 1).isdigit():
                 return float(second)
         return 0.0

@@ -6,8 +6,8 @@ from stratus.kit.clock import iso
 from stratus.sim.controllers.admission import pod_requests, qos_class
 from stratus.sim.controllers.common import condition
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
-from stratus.sim.runtime import Run
 from stratus.sim.quantity import format_bytes, format_milli
+from stratus.sim.runtime import Run
 from stratus.sim.store import Obj
 
 
@@ -213,7 +213,7 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
     ended = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase)
     sandbox = state.sandbox and not state.finished
     wanted: list[tuple[str, bool, str, str]] = [("PodReadyToStartContainers", sandbox, "", "")]
-    init = [c for c in spec.get("initContainers") or ()]
+    init = list(spec.get("initContainers") or ())
     incomplete = [
         c["name"]
         for c in init
