@@ -141,7 +141,10 @@ def merge_apply(target: Any, patch: Any) -> Any:
 
 
 def strategic_apply(target: Json, patch: Json, rules: Rules, type: str) -> Json:
-    """Apply a strategic merge patch; the arguments are not modified."""
+    """Apply a strategic merge patch; the arguments are not modified.
+
+    New items of a merged list come last where the patch states no order; a server may put them elsewhere.
+    """
     if patch.get("$patch") == "replace":
         return copy.deepcopy({k: v for k, v in patch.items() if k != "$patch"})
     if patch.get("$patch") == "delete":

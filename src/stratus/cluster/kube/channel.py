@@ -95,7 +95,7 @@ class Channel:
         headers = {"Accept": accept, "User-Agent": "stratus"}
         if body is not None:
             headers["Content-Type"] = content_type
-        url = quote(path, safe="/:@%+,~") + (f"?{urlencode(query)}" if query else "")
+        url = quote(path, safe="/:@+,~") + (f"?{urlencode(query)}" if query else "")
         wait = self._timeout if timeout is None else (self._timeout[0], timeout)
         try:
             method, url, headers, _, _ = self._client.param_serialize(

@@ -7,6 +7,7 @@ from typing import Any
 
 from stratus.cluster.kube.channel import Answer, Channel
 from stratus.cluster.kube.discovery import AGGREGATED, Catalogue, aggregated_rows, legacy_rows
+from stratus.cluster.kube.requests import check_segments
 from stratus.errors import ClusterError, Forbidden, Invalid, NotFound, UnknownNameError
 from stratus.model.base import Json
 from stratus.model.refs import ApiResource, ClusterIdentity, ObjectRef
@@ -62,6 +63,7 @@ class KubeReader:
     def get(self, ref: ObjectRef) -> Json | None:
         """Return the object, or None when it (or its kind) does not exist."""
         resource = self.resource(f"{ref.api_version}/{ref.kind}")
+        check_segments(ref.name, ref.namespace)
         if not ref.name:
             raise Invalid(f"A {ref.kind} without a name cannot be read", status=400, reason="BadRequest")
         try:
@@ -74,6 +76,7 @@ class KubeReader:
     ) -> list[Json]:
         """Return all objects of a kind, page by page."""
         resource = self.resource(kind)
+        check_segments(namespace or "")
         query = {"limit": str(PAGE)}
         if label_selector:
             query["labelSelector"] = label_selector
@@ -100,6 +103,7 @@ class KubeReader:
         timestamps: bool = False,
     ) -> str:
         """Return a container's log; empty when there is none. A pod that does not exist is `NotFound`."""
+        check_segments(namespace, pod)
         query = {"tailLines": str(tail_lines)}
         for name, wanted in (("previous", previous), ("timestamps", timestamps)):
             if wanted:

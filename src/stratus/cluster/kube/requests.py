@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+from stratus.errors import Invalid
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
 
@@ -21,6 +22,17 @@ class HttpRequest:
     content_type: str = "application/json"
 
 
+def check_segments(*segments: str) -> None:
+    """Refuse names that would lead a request to another path than the one they stand in.
+
+    Raises:
+        Invalid: a name, namespace or resource that is no single path segment.
+    """
+    for segment in segments:
+        if segment in (".", "..") or any(char in segment for char in "/%?#\\") or not segment.isprintable():
+            raise Invalid(f"{segment!r} cannot be a name in the Kubernetes API", status=400, reason="BadRequest")
+
+
 def request_of(write: ApiWrite, *, dry_run: bool) -> HttpRequest:
     """Map a write to HTTP.
 
@@ -28,6 +40,7 @@ def request_of(write: ApiWrite, *, dry_run: bool) -> HttpRequest:
     metadata of a PUT or of a merging PATCH, as `test` operations in front of a JSON patch. A DELETE with a body
     ignores its query, so `dryRun` always stands in its body (and in the query too, for those that read it there).
     """
+    check_segments(write.target.name, write.target.namespace, write.plural, write.subresource)
     if write.method == "DELETE":
         options = _delete_options(write.body, write, dry_run)
         return HttpRequest("DELETE", write.path, {"dryRun": "All"} if dry_run else {}, options)

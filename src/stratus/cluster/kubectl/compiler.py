@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from stratus.cluster.base import ClusterReader
-from stratus.cluster.kubectl.context import Context, Outcome, refuse
+from stratus.cluster.kubectl.context import Context, Outcome, check_segment, refuse
 from stratus.cluster.kubectl.grammar import parse_command
 from stratus.kit.clock import Clock, SystemClock
 from stratus.model.actions import CompiledCommand
@@ -60,6 +60,7 @@ def compile_command(
     """
     parsed = parse_command(line)
     text = line.strip() if isinstance(line, str) else shlex.join(line)
+    check_segment(parsed.namespace or namespace, "namespace")
     ctx = Context(
         parsed=parsed,
         reader=reader,

@@ -56,7 +56,9 @@ class Context:
         return (namespace or self.namespace) if resource.namespaced else ""
 
     def ref(self, resource: ApiResource, name: str, namespace: str = "") -> ObjectRef:
-        """Name an object."""
+        """Name an object; what could not stand in a path of the API is refused."""
+        check_segment(name, "name")
+        check_segment(namespace, "namespace")
         return ObjectRef(
             api_version=resource.api_version,
             kind=resource.kind,
@@ -114,6 +116,12 @@ class Outcome:
 def refuse(code: str, message: str, hint: str = "") -> CommandRefused:
     """Make a refusal."""
     return CommandRefused(message, code=code, hint=hint)
+
+
+def check_segment(text: str, what: str) -> None:
+    """Refuse a name that could not stand in a path of the API, or would lead to another."""
+    if text in (".", "..") or any(c in text for c in "/%?#\\ ") or not text.isprintable():
+        raise refuse("bad_value", f"{text!r} cannot be the {what} of an object", f"give the plain {what}")
 
 
 def pairs(words: tuple[str, ...], what: str) -> dict[str, str]:
