@@ -279,6 +279,23 @@ def test_a_node_named_by_the_diagnosis_may_be_changed() -> None:
     ]
 
 
+def test_what_a_finding_names_may_be_changed_as_what_it_blames() -> None:
+    change = template("web", {"name": "web", "readinessProbe": None})
+    named = blames("ConfigMap", "settings", workload="deployment/web")
+    assert lint_one(World(web()), "rollout undo", change, hypothesis=named).executable
+    for other in (
+        blames("ConfigMap", "settings", workload="deployment/cart"),
+        blames("ConfigMap", "settings", workload="statefulset/web"),
+        named.model_copy(update={"object": ref("ConfigMap", "settings", "elsewhere")}),
+        named.model_copy(update={"analyzer": "model"}),
+    ):
+        assert codes(lint_one(World(web()), "rollout undo", change, hypothesis=other)) == ["protective"]
+    cordoned = blames("Deployment", "web", cordoned_node="n1")
+    freed = write("PATCH", "Node", "n1", {"spec": {"unschedulable": None}})
+    world = World(make("Node", "n1", spec={"unschedulable": True}))
+    assert lint_one(world, "uncordon", freed, hypothesis=cordoned).executable
+
+
 def test_a_lookup_in_the_ledger_finds_the_cause() -> None:
     from .world import case_for
 

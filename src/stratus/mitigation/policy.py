@@ -34,16 +34,20 @@ class Policy:
     repositories: frozenset[str] = field(default_factory=frozenset)
 
     def blames(self, ref: ObjectRef) -> bool:
-        """Whether the diagnosis is about this very object.
+        """Whether the diagnosis is about this very object: it blames it, or a fact of the finding names it.
 
         A cause that only a model believes in does not count: text from the cluster could have talked it into blaming
         just the object that protects. What unlocks a protection was found by an analyzer.
         """
         if self.hypothesis is None or self.hypothesis.analyzer == "model":
             return False
-        if ref.kind == "Node" and self.hypothesis.facts.get("node") == ref.name:
+        if self.hypothesis.object.key == ref.key:
             return True
-        return self.hypothesis.object.key == ref.key
+        if ref.namespace not in ("", self.hypothesis.object.namespace):
+            return False
+        names = {ref.name, f"{ref.kind.lower()}/{ref.name}"}
+        facts = guard_facts()["named_by"].get(ref.kind, ())
+        return any(self.hypothesis.facts.get(fact) in names for fact in facts)
 
 
 def effective_namespaces(settings: PolicySettings, incident: tuple[str, ...]) -> tuple[str, ...]:
