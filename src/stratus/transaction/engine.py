@@ -64,7 +64,7 @@ class TransactionEngine:
         `applied`. Called again with the same id it continues, or returns the transaction as it ended.
 
         Args:
-            scope: namespace to lock besides those of the writes.
+            scope: namespace to lock and watch besides those of the writes; `cluster`: none.
 
         Raises:
             CommandRefused: a write cannot be taken back; nothing was sent.
@@ -78,7 +78,8 @@ class TransactionEngine:
             admit(writes, self._settings.limits)
             plans = tuple(named(p, write_key(f"{txn_id}/{i}", 0)[8:13]) for i, p in enumerate(writes))
             cluster = self._cluster()
-            spaces = sorted({scope, *(p.write.target.namespace for p in plans)} - {"", CLUSTER_SCOPE})
+            home = "" if scope == CLUSTER_SCOPE else scope
+            spaces = sorted({home, *(p.write.target.namespace for p in plans)} - {""})
             wide = any(not p.write.target.namespace for p in plans)
             locks = self._locks(tuple(spaces), wide)
             self._lock(locks)
