@@ -144,7 +144,9 @@ def test_exit_codes(script: str, code: int) -> None:
 
 
 def test_guards_of_typical_workloads() -> None:
-    script = 'if [ "$MODE" != "production" ]; then echo "bad MODE: $MODE" >&2; exit 1; fi; exec httpd -f -p 8080 -h /tmp'
+    script = (
+        'if [ "$MODE" != "production" ]; then echo "bad MODE: $MODE" >&2; exit 1; fi; exec httpd -f -p 8080 -h /tmp'
+    )
     bad = run(script, MODE="staging")
     assert (bad.exit_code, bad.stderr(), bad.stdout()) == (1, "bad MODE: staging\n", "")
     good = run(script, MODE="production")
@@ -221,7 +223,9 @@ def test_memory() -> None:
 
 
 def test_requests() -> None:
-    world = World(http=lambda host, port, path, *rest: ("reached", "10.0.0.1", (404 if path == "/x" else 200, "body\n")))
+    world = World(
+        http=lambda host, port, path, *rest: ("reached", "10.0.0.1", (404 if path == "/x" else 200, "body\n"))
+    )
     assert run("wget -qO- http://web:8080/", world).stdout() == "body\n"
     assert run("curl -s -o /dev/null -w '%{http_code}' http://web/x", world).stdout() == "404"
     failed = run("curl -f http://web/x", world)
@@ -234,7 +238,9 @@ def test_requests() -> None:
     assert (slow.exit_code, slow.elapsed) == (28, 3.0)
 
 
-@pytest.mark.parametrize("script", ["if true; then echo", "echo 'open", "while true; do", "a )", "case x in", "${", "fi"])
+@pytest.mark.parametrize(
+    "script", ["if true; then echo", "echo 'open", "while true; do", "a )", "case x in", "${", "fi"]
+)
 def test_syntax_errors_are_code_two(script: str) -> None:
     with pytest.raises(ShellSyntaxError):
         parse(script)

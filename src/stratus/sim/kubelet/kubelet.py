@@ -317,11 +317,11 @@ class Kubelet(Controller):
             state.ip = addresses[0].get("address", "")
         else:
             state.ip = self._address(state.node)
-        self._act(self.report(pod), state, first=True)
+        self._act(self.report(pod), state)
 
     # acting
 
-    def _act(self, pod: Obj, state: PodState, *, first: bool = False) -> None:
+    def _act(self, pod: Obj, state: PodState) -> None:
         """Start what should run and does not."""
         if state.terminating or state.verdict is not None or not state.sandbox or state.finishing:
             return
@@ -365,7 +365,8 @@ class Kubelet(Controller):
                     return
                 failed = failed or started is False
         if failed:
-            self._retry(pod, state, soon=first)
+            # The sandbox's start is an event of its own, so the first failure is looked at again soon.
+            self._retry(pod, state, soon=state.passes == 0)
         else:
             self._maybe_finish(pod, state)
 
