@@ -273,7 +273,7 @@ def test_services_get_addresses_and_ports(call: Any) -> None:
     assert obj["message"].endswith(
         f'spec.clusterIPs: Invalid value: ["{taken}"]: failed to allocate IP {taken}: provided IP is already allocated'
     )
-    status, obj = service(
+    _, obj = service(
         "four", type="NodePort", ports=[{"port": 80, "nodePort": one["spec"]["ports"][0]["nodePort"]}]
     )
     assert "provided port is already allocated" in obj["message"]
@@ -281,7 +281,7 @@ def test_services_get_addresses_and_ports(call: Any) -> None:
     assert service("again", clusterIP=taken)[0] == 201, "a freed address can be had again"
     _, plain = call("PATCH", f"{CORE}/services/two", {"spec": {"type": "ClusterIP"}}, MERGE)
     assert "nodePort" not in plain["spec"]["ports"][0]
-    status, obj = call(
+    _status, obj = call(
         "PATCH", f"{CORE}/services/two", {"spec": {"clusterIP": "10.96.9.9", "clusterIPs": ["10.96.9.9"]}}, MERGE
     )
     assert "may not change once set" in obj["message"]

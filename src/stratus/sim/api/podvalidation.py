@@ -81,10 +81,15 @@ def resources(path: str, given: Obj, problems: Problems) -> None:
 
 
 def validate_pod_spec(
-    path: str, spec: Obj, problems: Problems, *, restart: tuple[str, ...] = ("Always", "OnFailure", "Never")
+    path: str,
+    spec: Obj,
+    problems: Problems,
+    *,
+    restart: tuple[str, ...] = ("Always", "OnFailure", "Never"),
+    claims: tuple[str, ...] = (),
 ) -> None:
-    """Collect what is wrong with a pod spec."""
-    volumes = _volumes(f"{path}.volumes", spec.get("volumes") or [], problems)
+    """Collect what is wrong with a pod spec; `claims` are volumes that come from a StatefulSet's templates."""
+    volumes = _volumes(f"{path}.volumes", spec.get("volumes") or [], problems) | set(claims)
     host_network = bool(spec.get("hostNetwork"))
     containers = spec.get("containers") or []
     if not containers:

@@ -133,7 +133,8 @@ def _workload(o: Obj, word: str, problems: Problems, *, restart: tuple[str, ...]
         if requirements is None or not labels_match(requirements, labels):
             problems.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     check_labels(labels, "spec.template.labels", problems)
-    validate_pod_spec("spec.template.spec", template.get("spec") or {}, problems, restart=restart)
+    claims = tuple(c.get("metadata", {}).get("name", "") for c in spec.get("volumeClaimTemplates") or ())
+    validate_pod_spec("spec.template.spec", template.get("spec") or {}, problems, restart=restart, claims=claims)
 
 
 def _int_or_percent(path: str, value: Any, problems: Problems) -> int | None:
