@@ -92,7 +92,7 @@ def pod(owner: str, number: int, spec: Obj, index: int = 0, *, ready: bool = Tru
             age=age,
             owner=("ReplicaSet", f"{owner}-{number}"),
             labels=dict(spec["metadata"]["labels"]),
-        ),  # fmt: skip
+        ),
         "spec": {**copy.deepcopy(spec["spec"]), "nodeName": node},
         "status": {"phase": "Running", "podIP": "10.0.0.5", "containerStatuses": [status], "conditions": conditions},
     }

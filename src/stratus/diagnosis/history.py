@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stratus.kit.kube import dig, spec_containers
-from stratus.kit.text import line
+from stratus.kit.text import line, secretive
 from stratus.model.base import Json
 
 _NOISE_ANNOTATIONS = ("kubectl.kubernetes.io/restartedAt",)
@@ -65,6 +65,10 @@ class Difference:
 
     def __str__(self) -> str:
         where = f"{self.path} of container {self.container}" if self.container else self.path
+        if self.area == "container":
+            return f"container {self.container} was {'added' if self.old is None else 'removed'}"
+        if secretive(self.path):
+            return line(f"{where}: changed [value not shown]", 200)
         return line(f"{where}: {_short(self.old)} -> {_short(self.new)}", 200)
 
 

@@ -39,6 +39,8 @@ _API = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1
         "Node": "v1", "ServiceAccount": "v1", "ResourceQuota": "v1", "LimitRange": "v1",
         "PersistentVolumeClaim": "v1", "NetworkPolicy": "networking.k8s.io/v1",
         "HorizontalPodAutoscaler": "autoscaling/v2"}  # fmt: skip
+FIGURES = ("error-rate", "latency", "traffic-gone")
+"""Detectors of what users feel."""
 BEFORE = 600.0
 """Seconds before the first sign within which a change is a suspect."""
 AFTER = 60.0
@@ -152,7 +154,8 @@ class World:
 
     Attributes:
         now: epoch seconds of the look.
-        onset: epoch seconds of the first sign, 0.0 when unknown.
+        onset: epoch seconds at which users began to feel it (the first sign when no figures tell), 0.0 when unknown;
+            an old blemish elsewhere does not move it.
         workloads: every Deployment, StatefulSet, DaemonSet, free ReplicaSet, Job and bare pod.
         focus: services (namespace, name) that alerts or request figures name: what users feel.
         troubled: services (namespace, name) with an anomaly of any kind.
@@ -162,7 +165,8 @@ class World:
         self.case = case
         self.observation = case.observation
         self.now = case.observation.at
-        self.onset = case.detection.onset
+        felt = [a.since for a in case.detection.anomalies if a.detector in FIGURES and a.since]
+        self.onset = min(felt, default=case.detection.onset)
         self._events: dict[tuple[str, str, str], list[Json]] = defaultdict(list)
         for event in self.observation.of("Event"):
             self._events[event_about(event)].append(event)
@@ -289,8 +293,7 @@ class World:
 
     def _focus(self) -> set[tuple[str, str]]:
         """Services that users feel: named by alerts or by request figures."""
-        figures = ("error-rate", "latency", "traffic-gone")
-        found = {(a.namespace, a.service) for a in self.case.detection.anomalies if a.detector in figures and a.service}
+        found = {(a.namespace, a.service) for a in self.case.detection.anomalies if a.detector in FIGURES and a.service}
         for alert in self.case.detection.alerts:
             if alert.service and alert.verified is not False:
                 known = [w for w in self.workloads if alert.service in (w.name, w.service)]

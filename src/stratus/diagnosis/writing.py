@@ -67,7 +67,7 @@ def command_for(step: ActionStep) -> str:
 
     A namespace that the sentence leaves out is the one of the step's target.
     """
-    text = " ".join(step.text.split())
+    text = " ".join(step.text.split()).removesuffix(".")
     home = step.target.namespace if step.target is not None else ""
     for pattern, argv in _RULES:
         if match := pattern.match(text):

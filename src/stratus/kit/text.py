@@ -47,6 +47,14 @@ def redact(text: str) -> str:
     return text
 
 
+_SECRET_NAME = re.compile(r"(?i)passw|passwd|pwd|secret|token|api_?key|private_?key|access_?key|credential|auth_?key")
+
+
+def secretive(name: str) -> bool:
+    """Whether a setting of this name holds a secret, so that its value must not be shown or repeated."""
+    return bool(_SECRET_NAME.search(name))
+
+
 def trim(text: str, limit: int = 200) -> str:
     """Return one line of at most `limit` characters, whitespace collapsed, the cut marked by an ellipsis."""
     line = " ".join(text.split())

@@ -68,7 +68,7 @@ def _service(scene: Scene, service: Json, selector: dict[str, str]) -> list[Anom
         text = f"Service {name}: none of its {len(pods)} pods is ready"
         return [anomaly("no-endpoints", text, service, service=name, severity="critical", since=since)]
     found = _ports(scene, service, ready)
-    if "EndpointSlice" not in scene.observation.missing and not found:
+    if scene.observation.of("EndpointSlice", namespace) and not found:
         slices = slices_of(service, scene.observation.of("EndpointSlice", namespace))
         youngest = max(moment(condition(p, "Ready").get("lastTransitionTime")) for p in ready)
         if not ready_addresses(slices) and scene.now - youngest > GRACE and dig(service, "spec", "ports"):
@@ -229,7 +229,7 @@ def _addresses(scene: Scene) -> list[Anomaly]:
 
 
 def _newly_set(scene: Scene, workload: Json, container: str, env: str) -> float:
-    """Return when the newest ReplicaSet brought another value of a variable than the one before; 0.0 when it did not."""
+    """Return when the newest ReplicaSet brought another value of a variable than the one before, 0.0 when never."""
     sets = sorted(
         (
             r

@@ -9,7 +9,7 @@ from stratus.diagnosis.finding import Finding, about, went_back
 from stratus.diagnosis.history import Difference, differences
 from stratus.diagnosis.world import Workload, World, note, reference
 from stratus.kit.kube import created, name_of, namespace_of
-from stratus.kit.text import line
+from stratus.kit.text import line, secretive
 from stratus.model.base import Json
 from stratus.model.diagnosis import FaultClass
 
@@ -93,7 +93,7 @@ def _class(diffs: list[Difference]) -> tuple[FaultClass, Json]:
         facts: Json = {"container": first.container, "env": first.path.partition(" ")[2]}
         if first.old is None:
             facts["extra_env"] = facts["env"]
-        elif isinstance(first.old, str):
+        elif isinstance(first.old, str) and not secretive(first.path):
             facts["env_value"] = first.old
         return "bad_env", facts
     if areas == {"command"}:
@@ -150,7 +150,7 @@ def _config(world: World, kind: str, obj: Json) -> Finding | None:
         key = drift[0]
         confidence += 0.12
         facts["key"] = key
-        if key in was:
+        if key in was and not secretive(key):
             facts["value"] = str(was[key])
         summary += f": {key} is not what was applied"
     flag = _flag(world, data) if kind == "ConfigMap" else None

@@ -19,6 +19,7 @@ from stratus.kit.kube import (
     name_of,
     spec_containers,
 )
+from stratus.kit.text import secretive
 from stratus.model.base import Json
 from stratus.model.evidence import Evidence
 
@@ -173,7 +174,11 @@ def _key(world: World, w: Workload, kind: str, name: str, key: str) -> Finding:
     if alike:
         facts["good_key"] = alike
         clues.append(note("object", f"{kind} {name} has a key {alike}", obj))
-    value, why = (None, "") if kind == "Secret" else _lost_value(world, w, name, key, alike, place.get("env", ""))
+    value, why = (
+        (None, "")
+        if kind == "Secret" or secretive(key)
+        else _lost_value(world, w, name, key, alike, place.get("env", ""))
+    )
     if value is not None:
         facts["value"] = value
         clues.append(note("object", why, obj))

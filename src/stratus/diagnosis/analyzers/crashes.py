@@ -10,7 +10,7 @@ from stratus.diagnosis.history import Difference, Revision, container_of, differ
 from stratus.diagnosis.resources import more_memory
 from stratus.diagnosis.world import Workload, World, live_pods, note
 from stratus.kit.kube import START_REASONS, ContainerView, containers_of, event_message, event_time, moment, name_of
-from stratus.kit.text import line
+from stratus.kit.text import line, secretive
 from stratus.model.base import Json
 from stratus.model.evidence import LogLine
 
@@ -213,7 +213,7 @@ def bad_env(
                     settled=True, container=container, env=name)  # fmt: skip
     if diff.old is None:
         finding.facts["extra_env"] = name
-    elif isinstance(diff.old, str):
+    elif isinstance(diff.old, str) and not secretive(name):
         finding.facts["env_value"] = diff.old
     if name in named:
         finding.pro.append(note("log", f"the log of container {container} names {name}", w.obj, service=w.service))
@@ -222,6 +222,8 @@ def bad_env(
 
 def _sibling_env(world: World, w: Workload, name: str) -> Json:
     """Return the value that other workloads give the same variable, when all of them agree."""
+    if secretive(name):
+        return {}
     values = {
         str(e["value"])
         for other in world.workloads

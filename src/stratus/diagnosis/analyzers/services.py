@@ -22,6 +22,7 @@ from stratus.kit.kube import (
     slices_of,
     target_of,
 )
+from stratus.kit.text import secretive
 from stratus.model.base import Json
 from stratus.model.refs import ObjectRef
 
@@ -328,7 +329,9 @@ def _address(world: World, w: Workload, container: str, env: str, host: str, por
         facts={"container": container, "env": env},
         impact=0.4,
     )
-    finding.pro.append(note("object", f"{w.title} sets {env}={value}", w.obj, service=w.service))
+    finding.pro.append(
+        note("object", f"{w.title} sets {env}" + ("" if secretive(env) else f"={value}"), w.obj, service=w.service)
+    )
     if what == "port":
         service = world.find_service(w.namespace, host)
         ports = [p.get("port") for p in dig(service, "spec", "ports", default=[])]
@@ -342,7 +345,7 @@ def _address(world: World, w: Workload, container: str, env: str, host: str, por
         if was is None or was.get("value") != value:
             if was is None:
                 finding.facts["extra_env"] = env
-            elif was.get("value"):
+            elif was.get("value") and not secretive(env):
                 finding.facts["env_value"] = was["value"]
             finding.facts["revision"] = good.number
             finding.confidence = 0.9

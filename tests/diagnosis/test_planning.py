@@ -1,0 +1,154 @@
+"""Plans: runbooks first, built-in remedies next, nothing twice, nothing that cannot be said safely."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from builders import case, observation
+
+from stratus.diagnosis.planning import make_plan, remedies, same
+from stratus.diagnosis.world import reference
+from stratus.knowledge.templates import placeholders, split
+from stratus.model.actions import Refusal
+from stratus.model.base import Json
+from stratus.model.cases import Case
+from stratus.model.diagnosis import Citation, FaultClass, Hypothesis
+from stratus.model.knowledge import Runbook, RunbookAction
+from stratus.model.reports import Attempt
+
+
+def hypothesis(fault: FaultClass, kind: str = "Deployment", **facts: object) -> Hypothesis:
+    return Hypothesis(
+        id="H1", fault=fault, summary="s", object=reference(kind, "shop", "web"), confidence=0.9, facts=facts
+    )
+
+
+def book(id_: str, fault: FaultClass, *actions: RunbookAction) -> Runbook:
+    return Runbook(id=id_, title=id_.title(), faults=(fault,), actions=actions)
+
+
+def empty(**fields: object) -> Case:
+    return case(observation()).model_copy(update=fields)
+
+
+SCALE = RunbookAction(text="Scale {kind} {name} to {replicas}.", needs=("replicas",),
+                      command="kubectl scale {kind}/{name} -n {namespace} --replicas={replicas}")  # fmt: skip
+RESTART = RunbookAction(text="Restart {name}.", command="kubectl rollout restart {kind}/{name} -n {namespace}")
+
+
+def test_a_runbook_comes_before_built_in_remedies() -> None:
+    plan = make_plan(empty(runbooks=(book("zero", "scaled_to_zero", SCALE),)), hypothesis("scaled_to_zero", replicas=3))
+    assert plan is not None
+    assert plan.steps[0].runbook == "zero"
+    assert plan.steps[0].command == "kubectl scale deployment/web -n shop --replicas=3"
+    assert plan.steps[0].text == "Scale Deployment web to 3."
+
+
+def test_an_action_whose_facts_are_unknown_is_passed_over() -> None:
+    books = (book("zero", "scaled_to_zero", SCALE, RESTART),)
+    plan = make_plan(empty(runbooks=books), hypothesis("scaled_to_zero"))
+    assert plan is not None
+    assert "restart" in plan.steps[0].command
+
+
+def test_a_retrieved_runbook_comes_first() -> None:
+    books = (book("a", "unknown", SCALE), book("b", "unknown", RESTART))
+    cited = (Citation(kind="runbook", id="b", title="B", passage="p", score=0.9),)
+    plan = make_plan(empty(runbooks=books, citations=cited), hypothesis("unknown", replicas=1))
+    assert plan is not None
+    assert plan.steps[0].runbook == "b"
+
+
+def test_what_failed_is_not_tried_again() -> None:
+    first = make_plan(empty(), hypothesis("resource_saturation", container="app", cpu_limit="1", replicas=2))
+    assert first is not None
+    assert "--limits=cpu=1" in first.steps[0].command
+    spelled = first.steps[0].command.replace("-n shop", "--namespace shop").replace("kubectl ", "")
+    failed = Attempt(number=1, hypothesis="H1", summary="s", executed=True, undone=True, commands=(spelled,),
+                     verdict="UNCHANGED")  # fmt: skip
+    second = make_plan(
+        empty(attempts=(failed,)), hypothesis("resource_saturation", container="app", cpu_limit="1", replicas=2)
+    )
+    assert second is not None
+    assert second.steps[0].command == "kubectl scale deployment/web -n shop --replicas=2"
+
+
+def test_a_refused_command_is_not_proposed_again() -> None:
+    first = make_plan(empty(), hypothesis("bad_change", revision=1))
+    assert first is not None
+    refusal = Refusal(command=first.steps[0].command, code="policy", message="no")
+    refused = Attempt(number=1, hypothesis="H1", summary="s", executed=False, refusals=(refusal,))
+    assert make_plan(empty(attempts=(refused,)), hypothesis("bad_change", revision=1)) is None
+
+
+def test_nothing_known_no_plan() -> None:
+    assert make_plan(empty(), hypothesis("node_not_ready", "Node", node="n")) is None
+    assert make_plan(empty(), hypothesis("image_pull")) is None
+
+
+@pytest.mark.parametrize("value", ["x; rm -rf /", "a\nb", "$(reboot)", "`id`", "--replicas=9", "a b' c", '"}]}'])
+def test_values_from_the_cluster_stay_one_word(value: str) -> None:
+    for facts in (
+        {"container": "app", "good_image": value},
+        {"container": "app", "env": "MODE", "env_value": value},
+        {"config_map": "c", "key": "k", "value": value},
+    ):
+        fault: FaultClass = (
+            "image_pull" if "good_image" in facts else "bad_env" if "env" in facts else "missing_config_key"
+        )
+        kind = "ConfigMap" if fault == "missing_config_key" else "Deployment"
+        plan = make_plan(empty(), hypothesis(fault, kind, **facts))
+        if plan is None:
+            assert "\n" in value or value.startswith("--")
+            continue
+        words = split(plan.steps[0].command)
+        assert words[0] == "kubectl"
+        if kind == "ConfigMap":
+            assert json.loads(words[words.index("-p") + 1]) == {"data": {"k": value}}
+        else:
+            assert sum(value in w for w in words) == 1
+
+
+def test_every_remedy_can_be_filled_from_what_it_needs() -> None:
+    always = {"namespace", "kind", "name"}
+    for remedy in remedies():
+        known = {n.partition("=")[0] for n in remedy.needs} | always
+        for step in remedy.steps:
+            loose = set(placeholders(step.command)) - known
+            assert loose <= {"container"}, (remedy.faults, loose)
+            patches = [w for w in split(step.command) if w.startswith(('{"', "[{"))]
+            assert len(patches) <= 1
+
+
+def test_every_fault_that_can_be_repaired_has_a_remedy() -> None:
+    treated = {f for r in remedies() for f in r.faults}
+    untreated = {"node_not_ready", "job_failing"}  # a person's work
+    from typing import get_args
+
+    assert set(get_args(FaultClass)) - treated == untreated
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("kubectl scale deploy/web -n a --replicas=2", "scale deploy/web --replicas=2 --namespace=a", True),
+        (
+            "kubectl rollout undo deployment/web --to-revision=3",
+            "kubectl rollout undo deployment/web --to-revision=5",
+            True,
+        ),
+        ("kubectl scale deploy/web -n a --replicas=2", "kubectl scale deploy/web -n b --replicas=2", False),
+        ("kubectl scale deploy/web --replicas=2", "kubectl scale deploy/web --replicas=3", False),
+    ],
+)
+def test_spellings(one: str, other: str, equal: bool) -> None:
+    assert (same(one) == same(other)) is equal
+
+
+def test_actions_with_a_compensation_are_left_to_people_who_ask_for_them() -> None:
+    risky = RunbookAction(text="Run it.", command="kubectl exec {name} -- x", undo="u", compensation="kubectl exec y")
+    facts: Json = {}
+    assert (
+        make_plan(empty(runbooks=(book("r", "node_not_ready", risky),)), hypothesis("node_not_ready", **facts)) is None
+    )
