@@ -6,6 +6,7 @@ settings, since not every cluster may pull from the same registry.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ spec:
       containers:
       - name: web
         image: {IMAGE}
-        command: [sh, -c, {START!r}]
+        command: [sh, -c, {json.dumps(START)}]
         ports: [{{name: http, containerPort: 80}}]
         env:
         - {{name: MODE, value: production}}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stratus.errors import UsageError
+from stratus.errors import KnowledgeError, UsageError
 from stratus.kit.clock import Clock, SystemClock
 from stratus.settings import Settings
 from stratus.wiring.sources import Source
 
 if TYPE_CHECKING:
     from stratus.flow.rooms import Brain, Rooms
+    from stratus.knowledge.base import KnowledgeBase
+    from stratus.model.reports import ModelUsage
     from stratus.telemetry.base import Telemetry
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -26,6 +31,7 @@ def rooms(
     telemetry: Telemetry | None = None,
     model: Any = None,
     clock: Clock | None = None,
+    spent: ModelUsage | None = None,
 ) -> Iterator[Rooms]:
     """Wire the rooms of one incident and close what was opened.
 
@@ -34,21 +40,20 @@ def rooms(
         telemetry: sources that replace those of the settings or of the embedded cluster.
         model: a LangChain chat model that replaces the one named by `settings.reasoner`.
         clock: another clock than the source's.
+        spent: what the incident has cost so far, when it goes on after a restart; budgets count on from there.
 
     Raises:
         UsageError: a setting cannot be used; UnreachableError: a service does not answer.
     """
     from stratus.flow.rooms import Rooms
-    from stratus.knowledge.store import KnowledgeLoader
     from stratus.transaction.engine import TransactionEngine
     from stratus.transaction.sampling import HealthProbe
     from stratus.transaction.sqlite import SqliteJournal
 
-    loader = KnowledgeLoader(settings)
-    loader.start()
+    knowing = Knowing(settings)
     cluster = source.cluster
     ticking = clock or source.clock or SystemClock()
-    brain = think(settings, model, SystemClock())  # a call to a model takes real time on any cluster
+    brain = think(settings, model, spent)
     told = telemetry if telemetry is not None else source.telemetry(settings)
     journal = SqliteJournal(settings.state_dir / "journal.sqlite")
     try:
@@ -67,7 +72,7 @@ def rooms(
             reader=cluster.reader,
             rehearser=cluster.rehearser,
             telemetry=told,
-            knowledge=loader.get,
+            knowledge=knowing.get,
             brain=brain,
             engine=engine,
             emulated=source.emulated,
@@ -75,10 +80,10 @@ def rooms(
         )
     finally:
         journal.close()
-        loader.close()
+        knowing.close()
 
 
-def think(settings: Settings, model: Any = None, clock: Clock | None = None) -> Brain:
+def think(settings: Settings, model: Any = None, spent: ModelUsage | None = None) -> Brain:
     """Return the reasoner that the settings name, or one over the given chat model.
 
     Raises:
@@ -99,8 +104,39 @@ def think(settings: Settings, model: Any = None, clock: Clock | None = None) -> 
             f"unknown reasoner {name!r}: use `rules`, or PROVIDER:MODEL such as `openai:gpt-4o` or `ollama:qwen2.5`"
         )
     chat = chat_model(name, settings.model) if model is None else model
-    return ModelReasoner(
-        ChatThinker(chat, settings=settings.model, limits=settings.limits, clock=clock or SystemClock(), name=name),
-        rules,
-        name,
+    # A call to a model takes real time, whatever clock the cluster runs on.
+    thinker = ChatThinker(
+        chat, name=name, settings=settings.model, limits=settings.limits, clock=SystemClock(), spent=spent
     )
+    return ModelReasoner(thinker, rules, name)
+
+
+class Knowing:
+    """Gives the knowledge base at first use; without its model or its store, the runbooks by words alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        from stratus.knowledge.store import KnowledgeLoader
+
+        self._settings = settings
+        self._loader = KnowledgeLoader(settings)
+        self._loader.start()
+        self._plain: KnowledgeBase | None = None
+        self.note = ""
+
+    def get(self) -> KnowledgeBase:
+        """Return the knowledge base, waiting for it to be loaded."""
+        if self._plain is not None:
+            return self._plain
+        try:
+            return self._loader.get()
+        except KnowledgeError as error:
+            from stratus.knowledge.memory import InMemoryKnowledge
+
+            log.warning("knowledge is searched by words alone: %s", error)
+            self.note = f"Knowledge was searched by words alone: {error}"
+            self._plain = InMemoryKnowledge.shipped(self._settings)
+            return self._plain
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._loader.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stratus.errors import StratusError, UsageError
 from stratus.model.alerts import Alert
 from stratus.model.diagnosis import Diagnosis
-from stratus.model.reports import Report, TimelineEntry
+from stratus.model.reports import ModelUsage, Report, TimelineEntry
 from stratus.settings import Settings
 from stratus.wiring.incidents import EmbeddedSource, IncidentEntry, Incidents
 from stratus.wiring.sources import Source, open_embedded, open_kubernetes, show_fault, source_of
@@ -261,10 +261,17 @@ def open_run(
 
     register.save(entry)
     with (
-        wire(entry.settings, source, telemetry=telemetry, model=model) as rooms,
         checkpoints(entry.settings.state_dir / "checkpoints.sqlite") as saver,
+        wire(entry.settings, source, telemetry=telemetry, model=model, spent=_spent(saver, entry.id)) as rooms,
     ):
         yield Run(entry, source, rooms, incident_graph(lambda _state: rooms, checkpointer=saver), register)
+
+
+def _spent(saver: Any, incident: str) -> ModelUsage | None:
+    """Return what an incident had cost at its last checkpoint; None for a new one."""
+    found = saver.get_tuple({"configurable": {"thread_id": incident}})
+    usage = found.checkpoint["channel_values"].get("usage") if found is not None else None
+    return ModelUsage.model_validate(usage) if usage else None
 
 
 def resume(

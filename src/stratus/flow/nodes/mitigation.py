@@ -169,8 +169,12 @@ def proposal(state: State, mitigation: MitigationPlan) -> dict[str, Any]:
 
 
 def changed_since(reader: ClusterReader, mitigation: MitigationPlan) -> str | None:
-    """Return the first object whose specification is not what was shown for approval, or None."""
-    for planned in mitigation.writes:
+    """Return the first object whose specification is not what was shown for approval, or None.
+
+    Only the first write to an object has the real object as its pre-image; later ones build on planned states.
+    """
+    first = {planned.write.target.key: planned for planned in reversed(mitigation.writes)}
+    for planned in first.values():
         before, now = planned.pre_image, reader.get(planned.write.target)
         if (before is None) != (now is None) or (before and now and own(before) != own(now)):
             return str(planned.write.target)

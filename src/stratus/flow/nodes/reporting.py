@@ -73,7 +73,7 @@ class ReportNodes:
             timeline=timeline,
             missing=state.get("missing", {}),
             usage=ModelUsage.model_validate(state["usage"]) if state.get("usage") else rooms.brain.usage(),
-            notes=rooms.notes,
+            notes=(*rooms.notes, *getattr(rooms.brain, "notes", ())),
             cluster=identity.server,
             emulated=rooms.emulated,
         )
