@@ -61,7 +61,7 @@ class HttpFront:
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
         self._failure: Exception | None = None
-        self._streams: set[Watch | LogStream] = set()
+        self._open: dict[asyncio.Task[Any], asyncio.Event] = {}
 
     # life
 
@@ -160,11 +160,11 @@ class HttpFront:
             self.port = runner.addresses[0][1]
             self._ready.set()
             await self._stop.wait()
-            for stream in list(self._streams):
-                with self.lock:
-                    stream.close()
-                if (wake := getattr(stream, "wake", None)) is not None:
-                    wake()
+            for changed in self._open.values():
+                changed.set()
+            if self._open:
+                # Streams say goodbye themselves, so that clients see an end and not a broken connection.
+                await asyncio.wait(list(self._open), timeout=1.0)
         finally:
             await runner.cleanup()
             # Closed TLS transports finish in the next turns of the loop.
@@ -237,7 +237,9 @@ class HttpFront:
                 loop.call_soon_threadsafe(changed.set)
 
         stream.on_ready = wake
-        self._streams.add(stream)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = changed
         out = web.StreamResponse(status=stream.status, headers={"Content-Type": stream.content_type})
         out.headers["Cache-Control"] = "no-cache, private"
         deadline = loop.time() + stream.timeout if stream.timeout else None
@@ -274,7 +276,7 @@ class HttpFront:
             stream.on_ready = None
             with self.lock:
                 stream.close()
-            self._streams.discard(stream)
+            self._open.pop(task, None)
         return out
 
     async def _exec(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:

@@ -269,7 +269,7 @@ def test_services_get_addresses_and_ports(call: Any) -> None:
     assert one["spec"]["ports"][0]["nodePort"] != two["spec"]["ports"][0]["nodePort"]
     assert service("head", clusterIP="None")[1]["spec"]["clusterIPs"] == ["None"]
     taken = one["spec"]["clusterIP"]
-    status, obj = service("three", clusterIP=taken)
+    _, obj = service("three", clusterIP=taken)
     assert obj["message"].endswith(
         f'spec.clusterIPs: Invalid value: ["{taken}"]: failed to allocate IP {taken}: provided IP is already allocated'
     )
