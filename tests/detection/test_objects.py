@@ -35,8 +35,9 @@ def found(look: Observation) -> Detection:
 def with_pod(**fields: object) -> list[Obj]:
     tpl = template("web")
     ready = bool(fields.get("ready", True))
+    age = float(str(fields.get("age", 7200.0)))
     return [
-        deployment("web", tpl, ready=int(ready), age=float(str(fields.get("age", 7200.0)))), replica_set("web", 1, tpl, replicas=1, ready=int(ready)),
+        deployment("web", tpl, ready=int(ready), age=age), replica_set("web", 1, tpl, replicas=1, ready=int(ready)),
         pod("web", 1, tpl, **fields), service("web"), node(),
     ]  # fmt: skip
 

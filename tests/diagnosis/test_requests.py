@@ -159,7 +159,7 @@ def test_a_lowered_limit_that_throttles_is_decisive() -> None:
     old = template("back", container(resources={"limits": {"cpu": "1"}}))
     new = template("back", container(resources={"limits": {"cpu": "100m"}}))
     back = [
-        deployment("back", new), replica_set("back", 1, old), 
+        deployment("back", new), replica_set("back", 1, old),
         replica_set("back", 2, new, replicas=1, ready=1, age=170.0),
         pod("back", 2, new, age=165.0), service("back"),
     ]  # fmt: skip
