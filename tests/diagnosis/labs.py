@@ -17,6 +17,7 @@ from stratus.kit.clock import VirtualClock, iso, parse_iso
 from stratus.model.cases import Case
 from stratus.model.diagnosis import Detection, Diagnosis, Hypothesis
 from stratus.model.evidence import Observation
+from stratus.model.knowledge import Runbook
 from stratus.model.reports import Attempt
 from stratus.settings import Settings
 from stratus.sim.api import ApiServer
@@ -103,6 +104,7 @@ class Lab:
         self.cluster = KubeCluster(in_process_api_client(self.api))
         self.attempts: list[Attempt] = []
         self.ledger: tuple[Hypothesis, ...] = ()
+        self.runbooks: tuple[Runbook, ...] = ()
 
     def close(self) -> None:
         """Close clients and threads."""
@@ -161,7 +163,7 @@ class Lab:
         found = self.detection(observation)
         return Case(
             incident="inc-1", detection=found, observation=observation, templates=mine(observation, found.onset),
-            attempts=tuple(self.attempts), ledger=self.ledger, round=len(self.attempts) + 1,
+            attempts=tuple(self.attempts), ledger=self.ledger, round=len(self.attempts) + 1, runbooks=self.runbooks,
         )  # fmt: skip
 
     def diagnose(self) -> tuple[Case, Diagnosis, Hypothesis]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from labs import Lab
 
+from stratus.knowledge.runbooks import shipped_runbooks
+
 DEPLOY = "kubectl patch deploy web -n shop --type=strategic -p "
 POD = '{"spec":{"template":{"spec":{"containers":[{"name":"app",%s}]}}}}'
 
@@ -115,10 +117,12 @@ FAULTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("with_runbooks", [False, True], ids=["bare", "runbooks"])
 @pytest.mark.parametrize(("commands", "fault", "blamed", "facts"), FAULTS)
 def test_a_fault_is_found_and_repaired(
-    lab: Lab, commands: list[str], fault: str, blamed: str, facts: dict[str, object]
+    lab: Lab, commands: list[str], fault: str, blamed: str, facts: dict[str, object], with_runbooks: bool
 ) -> None:
+    lab.runbooks = shipped_runbooks() if with_runbooks else ()
     for command in commands:
         lab.kubectl(command)
     lab.advance(60)

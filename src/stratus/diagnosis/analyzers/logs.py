@@ -12,14 +12,16 @@ from stratus.kit.kube import dig, name_of
 from stratus.model.base import Json
 from stratus.model.evidence import LogLine
 
+_NAME = r"(?-i:[a-z](?:[a-z0-9.-]*[a-z0-9])?)"
+_WHERE = rf"(?:{_NAME}|\d{{1,3}}(?:\.\d{{1,3}}){{3}})"
 _NO_HOST = re.compile(
-    r"(?i)(?:lookup|resolve|resolution for|getaddrinfo \w+|host)[: ]+['\"]?(?P<host>[a-z0-9][\w.-]*[a-z0-9])['\"]?"
+    rf"(?i)(?:lookup|resolve|resolution for|getaddrinfo \w+|host)[: ]+['\"]?(?P<host>{_NAME})['\"]?"
     r".*?(?:no such host|not known|not found|nxdomain|server misbehaving|failure)"
 )
 _REFUSED = re.compile(
-    r"(?i)(?P<host>[a-z0-9][\w.-]*[a-z0-9]):(?P<port>\d{2,5})\b.*?(?:connection refused|connect: |timed? ?out"
-    r"|i/o timeout|unreachable|unavailable)|(?:connect(?:ion)?|dial)\w* .*?to "
-    r"(?P<host2>[a-z0-9][\w.-]*[a-z0-9]):(?P<port2>\d{2,5})"
+    rf"(?i)(?<![\w.-])(?P<host>{_WHERE}):(?P<port>\d{{2,5}})(?!\w)"
+    r".*?(?:connection refused|connect: |timed? ?out|i/o timeout|unreachable|unavailable)"
+    rf"|(?:connect(?:ion)?|dial)\w* .*?to (?P<host2>{_WHERE}):(?P<port2>\d{{2,5}})(?!\w)"
 )
 _RBAC = re.compile(
     r'User "system:serviceaccount:(?P<ns>[\w-]+):(?P<sa>[\w-]+)" cannot (?P<verb>\w+) resource "(?P<what>[\w./]+)"'
@@ -159,7 +161,9 @@ def _refused(world: World, w: Workload, host: str, port: int, entry: LogLine, co
 def _auth(world: World, w: Workload, lines: list[LogLine]) -> Finding:
     """Credentials are refused: blame the called workload when the log names one, else the caller's own settings."""
     entry = lines[-1]
-    named = next((c for c in sorted(world.callees.get(w.service, ())) if c in entry.text), "")
+    others = world.callees.get(w.service, set()) | {name_of(s) for s in world.services}
+    spoken = [n for n in others if n != w.service and re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", entry.text)]
+    named = max(spoken, key=len, default="")
     target = world.behind(named, w.namespace) if named else None
     finding = about(
         target or w, "auth_failure", f"{w.title}: its credentials are refused" + (f" by {named}" if named else ""), 0.62
