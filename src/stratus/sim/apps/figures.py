@@ -1,0 +1,56 @@
+"""What one tick of traffic comes to: per service, per kind of call, and per container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFigures:
+    """One service in one tick: requests per second, the share that failed, and quantiles in seconds."""
+
+    rate: float
+    error_rate: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFigures:
+    """One kind of call in one tick, per second."""
+
+    calls: float
+    errors: float
+    p99: float
+    own_p99: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseFigures:
+    """One container in one tick."""
+
+    namespace: str
+    pod: str
+    container: str
+    cpu: float
+    cpu_limit: float
+    throttled: float
+    memory: float
+    memory_limit: float
+
+
+Edge = tuple[str, str, str, str]
+"""(namespace, caller, callee, operation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """All figures of one tick; `at` is its end."""
+
+    at: float
+    seconds: float
+    services: dict[tuple[str, str], ServiceFigures]
+    edges: dict[Edge, EdgeFigures]
+    use: tuple[UseFigures, ...]

@@ -1,0 +1,108 @@
+"""The second pass over the call graph: rates go in at the users' end, figures come out everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stratus.sim.apps.figures import Edge, EdgeFigures, ServiceFigures
+from stratus.sim.apps.latency import Span, mixture_quantile
+from stratus.sim.apps.paths import Hop, Outcome
+from stratus.sim.apps.process import Proc
+
+DEPTH = 24
+
+
+@dataclass(slots=True)
+class Sum:
+    """Requests added up."""
+
+    rate: float = 0.0
+    failed: float = 0.0
+    parts: list[tuple[float, Span]] = field(default_factory=list)
+    own: list[tuple[float, Span]] = field(default_factory=list)
+    messages: dict[str, float] = field(default_factory=dict)
+
+
+class Flow:
+    """Sends rates along the hops and adds up.
+
+    Attributes:
+        demand: CPU cores asked for, `served`: requests per second, `asked`: the same by operation; by id of the program.
+        lines: (program, target, operation, message) -> failures per second worth a log line.
+    """
+
+    def __init__(
+        self,
+        outcomes: dict[tuple[int, str], Outcome],
+    ) -> None:
+        self.outcomes = outcomes
+        self.services: dict[tuple[str, str], Sum] = {}
+        self.edges: dict[Edge, Sum] = {}
+        self.demand: dict[int, float] = {}
+        self.served: dict[int, float] = {}
+        self.asked: dict[int, dict[str, float]] = {}
+        self.lines: dict[tuple[int, str, str, str], float] = {}
+
+    def follow(self, caller: Proc | None, label: tuple[str, str], hop: Hop, rate: float, depth: int) -> None:
+        """Send `rate` requests per second of a caller's operation into one of its hops."""
+        calls = rate * hop.calls
+        if calls <= 1e-9 or depth > DEPTH:
+            return
+        if hop.traced:
+            space = hop.label[0]
+            edge = self.edges.setdefault((space, label[1], hop.label[1], hop.operation), Sum())
+            edge.rate += calls
+            edge.failed += rate * hop.errors
+            edge.parts += [(calls * w, s) for w, s in hop.span]
+            edge.own += [(calls * w, s) for w, s in hop.own]
+            if hop.message:
+                edge.messages[hop.message] = edge.messages.get(hop.message, 0.0) + rate * hop.errors
+        if caller is not None and hop.errors > 0 and hop.text:
+            key = (id(caller), hop.target, hop.operation, hop.text)
+            self.lines[key] = self.lines.get(key, 0.0) + rate * hop.errors
+        for share, proc in hop.branches:
+            self._serve(proc, hop, calls * share, depth)
+
+    def _serve(self, proc: Proc, hop: Hop, rate: float, depth: int) -> None:
+        outcome = self.outcomes.get((id(proc), hop.operation))
+        mine = id(proc)
+        self.served[mine] = self.served.get(mine, 0.0) + rate
+        ops = self.asked.setdefault(mine, {})
+        ops[hop.operation] = ops.get(hop.operation, 0.0) + rate
+        if outcome is None:
+            if hop.traced:
+                found = self.services.setdefault(hop.label, Sum())
+                found.rate += rate
+                found.failed += rate
+                found.parts.append((rate, (0.002, 1e-6)))
+            return
+        self.demand[mine] = self.demand.get(mine, 0.0) + rate * outcome.cpu
+        if hop.traced:
+            found = self.services.setdefault(hop.label, Sum())
+            found.rate += rate
+            failed = sum(f.weight for f in outcome.fails)
+            found.failed += rate * failed
+            found.parts += [(rate * w, s) for w, s in outcome.parts()]
+        for fail in outcome.fails:
+            if fail.here and proc.build is not None and fail.message == proc.build.message:
+                key = (mine, "", hop.operation, fail.message)
+                self.lines[key] = self.lines.get(key, 0.0) + rate * fail.weight
+        for inner in outcome.hops:
+            self.follow(proc, hop.label, inner, rate, depth + 1)
+
+
+def service_figures(total: Sum) -> ServiceFigures:
+    parts = [p for p in total.parts if p[0] > 1e-9]
+    p50, p95, p99 = (mixture_quantile(parts, level) for level in (0.5, 0.95, 0.99))
+    return ServiceFigures(total.rate, min(total.failed / total.rate, 1.0) if total.rate else 0.0, p50, p95, p99)
+
+
+def edge_figures(total: Sum) -> EdgeFigures:
+    message = max(sorted(total.messages), key=lambda m: total.messages[m]) if total.messages else ""
+    return EdgeFigures(
+        total.rate,
+        min(total.failed, total.rate),
+        mixture_quantile([p for p in total.parts if p[0] > 1e-9], 0.99),
+        mixture_quantile([p for p in total.own if p[0] > 1e-9], 0.99),
+        message,
+    )

@@ -1,0 +1,504 @@
+"""The embedded cluster: store, API, control plane, application, traffic, telemetry and faults under one clock and lock."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stratus.errors import StratusError, UsageError
+from stratus.kit.clock import Timer, VirtualClock, iso, parse_iso
+from stratus.sim.api import ApiServer, Request, Response, User
+from stratus.sim.api.server import Answer
+from stratus.sim.apps.loader import Loaded, load_application
+from stratus.sim.apps.runtime import AppRuntime
+from stratus.sim.apps.traffic import Traffic
+from stratus.sim.controlplane import ControlPlane
+from stratus.sim.faults.engine import FaultEngine, FaultSpec
+from stratus.sim.furniture import furnish
+from stratus.sim.persist import InputLog
+from stratus.sim.registry import ImageRegistry
+from stratus.sim.runtime import ExecResult
+from stratus.sim.store import Obj, Store
+from stratus.sim.telemetry.alerting import Alerting
+from stratus.sim.telemetry.history import History
+from stratus.sim.telemetry.ports import embedded_telemetry
+from stratus.sim.telemetry.rules import Rules, load_rules, shipped_rules
+from stratus.telemetry.base import Telemetry
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+    from stratus.sim.http import HttpFront
+
+EPOCH = "2026-01-05T09:00:00Z"
+#: Seconds of cluster time between two computations of traffic.
+TICK = 5.0
+#: When following the wall clock: seconds between two steps, and between two notes in the state file.
+STEP, NOTED = 0.05, 1.0
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEPT_HEADERS = ("content-type", "accept", "user-agent", "impersonate-user", "impersonate-group")
+
+
+class ClusterClosed(StratusError):
+    """The embedded cluster was closed; open a new one."""
+
+
+class _LoggedApi(ApiServer):
+    """An API server that writes requests down before they take effect."""
+
+    cluster: EmbeddedCluster
+
+    def handle(self, request: Request) -> Answer:
+        cluster = self.cluster
+        with cluster.lock:
+            cluster._alive()
+            if request.method not in _READS and request.user is not None:
+                cluster._note("request", _request_data(request))
+            return super().handle(request)
+
+
+class EmbeddedCluster:
+    """A Kubernetes cluster in this process, with an application under load, on a clock of its own.
+
+    Nothing happens by itself: time passes in `advance` (or while `serve` follows the wall clock). All methods may be
+    called from several threads.
+
+    Args:
+        app: name of a shipped application, path of an application file, or None for an empty cluster.
+        seed: the same seed and the same inputs give the same cluster, byte for byte.
+        nodes: number of worker nodes.
+        state_file: where every input is written down before it takes effect; an existing file is replayed, so a
+            process killed at any moment goes on where it was.
+        warmup: seconds of normal life before anything else, so that telemetry has a baseline.
+        namespace: where the application lives; None: as the application says.
+        rules: file of alert rules in place of the shipped ones.
+        faults: file of further faults.
+
+    Raises:
+        UsageError: the application, the rules or the state file cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: str | Path | None = "hotel-reservation",
+        seed: int = 0,
+        nodes: int = 3,
+        state_file: Path | None = None,
+        warmup: float = 600.0,
+        namespace: str | None = None,
+        rules: Path | None = None,
+        faults: Path | None = None,
+    ) -> None:
+        if nodes < 1:
+            raise UsageError(f"a cluster needs at least one node, not {nodes}")
+        self.lock = threading.RLock()
+        self.seed = seed
+        self._closed = False
+        self._replaying = False
+        self._log: InputLog | None = None
+        self._unnoted = False
+        self._noted_at = 0.0
+        self._loaded = load_application(app) if app is not None else None
+        self.namespace = namespace or (self._loaded.app.namespace if self._loaded is not None else "default")
+        chosen = load_rules(rules) if rules is not None else shipped_rules()
+        self.clock = VirtualClock(parse_iso(EPOCH))
+        self._rng = random.Random(seed)
+        self.store = Store(self.clock, self._rng)
+        self.registry = ImageRegistry()
+        self.runtime = AppRuntime(self.registry, self._loaded.app if self._loaded is not None else None)
+        furnish(self.store, self.clock.now(), nodes=nodes)
+        self.control = ControlPlane(self.store, self.clock, self._rng, self.registry, self.runtime)
+        self._assemble(chosen, History(), FaultEngine.load(self._loaded, faults))
+        made = {
+            "app": self._loaded.app.name if self._loaded is not None else None,
+            "digest": self._loaded.digest if self._loaded is not None else "",
+            "seed": seed,
+            "nodes": nodes,
+            "warmup": warmup,
+            "namespace": self.namespace,
+        }
+        if state_file is not None:
+            self._log = InputLog.open(Path(state_file), made)
+        try:
+            self._start(warmup)
+            if self._log is not None:
+                self._replay()
+        except BaseException:
+            self.close()
+            raise
+
+    def _assemble(self, rules: Rules, history: History, faults: FaultEngine) -> None:
+        """Put together what hangs on store, clock and control plane."""
+        self.api: ApiServer = _LoggedApi(
+            self.store,
+            self.clock,
+            exec_backend=self._exec,
+            log_backend=self._logs,
+            rng=self._rng,
+            drain=self._drain,
+            usage_backend=self._usage,
+        )
+        self.api.cluster = self
+        self.control.admit = self.api.admit_pod
+        self.history = history
+        self.traffic = (
+            Traffic(self._loaded.app, self.namespace, self.control, self.runtime, self.seed)
+            if self._loaded is not None
+            else None
+        )
+        self.alerting = Alerting(rules, self.store, history)
+        self.faulting = faults
+        faults.attach(self)
+        self._next_tick: Timer | None = None
+
+    # life
+
+    def _start(self, warmup: float) -> None:
+        self.control.drain()
+        if self._loaded is not None:
+            self._deploy(self._loaded)
+        self._arm((int(self.clock.now() // TICK) + 1) * TICK)
+        if self._loaded is not None:
+            self.clock.advance(max(warmup, 0.0))
+
+    def _deploy(self, loaded: Loaded) -> None:
+        names = {o["metadata"]["name"] for o in loaded.objects if o["kind"] == "Namespace"}
+        if self.namespace not in names and self.store.get("namespaces", "", self.namespace) is None:
+            self._apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        for number, obj in enumerate(loaded.objects):
+            self._apply(copy.deepcopy(obj), f"object {number + 1} ({obj['kind']} {obj['metadata']['name']})")
+
+    def _apply(self, obj: Obj, where: str = "") -> None:
+        """Create an object as `kubectl create` would; what has no namespace goes into the application's."""
+        group, _, version = obj["apiVersion"].rpartition("/")
+        kinds = [r for r in self.api.registry.groups() if r == group]
+        found = self.api.registry.of_kind(group, version, obj["kind"]) if kinds or not group else None
+        if found is None:
+            raise UsageError(f"{where}: the cluster serves no {obj['apiVersion']} {obj['kind']}")
+        path = f"/apis/{obj['apiVersion']}" if group else f"/api/{version}"
+        if found.namespaced:
+            space = obj["metadata"].setdefault("namespace", self.namespace)
+            path += f"/namespaces/{space}"
+        answer = ApiServer.handle(
+            self.api,
+            Request("POST", f"{path}/{found.name}?fieldManager=kubectl-create", {"user-agent": "kubectl"}, obj=obj),
+        )
+        if isinstance(answer, Response) and answer.status >= 300:
+            raise UsageError(f"{where}: {(answer.obj or {}).get('message', answer.status)}")
+
+    def close(self) -> None:
+        """End the cluster; its state file can be opened again."""
+        with self.lock:
+            if self._closed:
+                return
+            self._flush()
+            self._closed = True
+            if self._next_tick is not None:
+                self._next_tick.cancel()
+            if self.traffic is not None:
+                self.traffic.close()
+            self.control.close()
+            self.api.close()
+            if self._log is not None:
+                self._log.close()
+
+    def __enter__(self) -> EmbeddedCluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _alive(self) -> None:
+        if self._closed:
+            raise ClusterClosed("this embedded cluster was closed; open a new one (or its state file again)")
+
+    # time
+
+    def _arm(self, at: float) -> None:
+        self._next_tick = self.clock.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        now = self.clock.now()
+        self._arm(now + TICK)
+        if self.traffic is not None:
+            self.history.add(self.traffic.run(now, TICK))
+            for proc in self.runtime.live():
+                if proc.memory_limit and proc.memory > proc.memory_limit:
+                    self.control.kubelet.restart_container(
+                        proc.pod, proc.container, reason="OOMKilled", exit_code=137
+                    )
+            self.control.drain()
+        if now % self.alerting.rules.interval < TICK:
+            self.alerting.evaluate(now)
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass in the cluster.
+
+        Raises:
+            ValueError: a negative duration.
+        """
+        with self.lock:
+            self._alive()
+            if seconds < 0:
+                raise ValueError(f"cannot advance a cluster by {seconds} s: time does not run backwards")
+            target = self.clock.now() + seconds
+            self._note("advance", {"to": target})
+            self.clock.advance_to(target)
+
+    def _follow(self, target: float) -> None:
+        """Advance to a moment of the wall clock; the state file hears of it once a second or before the next input."""
+        with self.lock:
+            if self._closed or target <= self.clock.now():
+                return
+            self.clock.advance_to(target)
+            self._unnoted = True
+            if target - self._noted_at >= NOTED:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._unnoted and self._log is not None and not self._replaying:
+            self._unnoted = False
+            self._log.append("advance", {"to": self.clock.now()})
+        self._unnoted = False
+        self._noted_at = self.clock.now()
+
+    # inputs
+
+    def _note(self, kind: str, data: dict[str, Any]) -> None:
+        if self._log is not None and not self._replaying:
+            self._flush()
+            self._log.append(kind, data)
+
+    def _replay(self) -> None:
+        assert self._log is not None
+        self._replaying = True
+        try:
+            for kind, data in list(self._log.inputs())[1:]:
+                self._take(kind, data)
+        finally:
+            self._replaying = False
+
+    def _take(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "advance":
+            self.clock.advance_to(data["to"])
+        elif kind == "request":
+            self.api.handle(_request_of(data))
+        elif kind == "exec":
+            stdin = base64.b64decode(data["stdin"])
+            self._exec(data["namespace"], data["pod"], data["container"], data["argv"], stdin)
+        elif kind == "inject":
+            self.inject(data["fault"], **data["arguments"])
+        elif kind == "heal":
+            self.heal(data["fault"])
+        else:
+            raise UsageError(f"the state file holds an input of an unknown kind {kind!r}; remove it to start afresh")
+
+    # the containers behind the API
+
+    def _drain(self) -> None:
+        self.control.drain()
+
+    def _spec(self, namespace: str, pod: str, container: str) -> tuple[Obj, Obj] | None:
+        found = self.store.get("pods", namespace, pod)
+        if found is None:
+            return None
+        spec = found["spec"]
+        for entry in [*spec.get("containers", ()), *(spec.get("initContainers") or ())]:
+            if entry["name"] == container:
+                return found, entry
+        return None
+
+    def _exec(self, namespace: str, pod: str, container: str, argv: list[str], stdin: bytes) -> ExecResult:
+        with self.lock:
+            self._alive()
+            found = self._spec(namespace, pod, container)
+            if found is None:
+                return ExecResult("", f"container {container} of pod {pod} is not there\n", 1)
+            data = {"namespace": namespace, "pod": pod, "container": container, "argv": argv}
+            self._note("exec", {**data, "stdin": base64.b64encode(stdin).decode()})
+            result = self.runtime.exec(*found, argv, stdin.decode("utf-8", "replace"))
+            self.control.drain()
+            return result
+
+    def _logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        previous: bool,
+        tail_lines: int | None,
+        since_seconds: float | None,
+        timestamps: bool,
+    ) -> str:
+        found = self._spec(namespace, pod, container)
+        if found is None:
+            return ""
+        since = self.clock.now() - since_seconds if since_seconds is not None else None
+        limit = tail_lines if tail_lines is not None else -1
+        lines = self.runtime.logs(*found, previous=previous, since=since, limit=limit)
+        return "".join(f"{iso(at)[:-1] + '.000000000Z ' if timestamps else ''}{text}\n" for at, text in lines)
+
+    def _usage(self, pod: Obj) -> dict[str, tuple[float, float]]:
+        key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        return {c["name"]: self.runtime.usage(pod, c) for c in self.control.kubelet.serving(key)}
+
+    # reaching it
+
+    def api_client(self, *, user: User | None = None) -> ApiClient:
+        """Return an official client that talks to this cluster in process."""
+        from stratus.sim.transport import in_process_api_client
+
+        self._alive()
+        if user is None:
+            return in_process_api_client(self.api, lock=self.lock)
+        return in_process_api_client(self.api, user=user, lock=self.lock)
+
+    @contextmanager
+    def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = True,
+        follow_wall_clock: bool = True,
+        speed: float = 1.0,
+    ) -> Iterator[HttpFront]:
+        """Serve the API over HTTPS; within, cluster time follows the wall clock, `speed` times as fast, if wanted."""
+        from stratus.sim.http import HttpFront
+
+        self._alive()
+        stop = threading.Event()
+        with HttpFront(self.api, host=host, port=port, tls=tls, lock=self.lock) as front:
+            ticker = None
+            if follow_wall_clock:
+                ticker = threading.Thread(target=self._ticks, args=(stop, speed), name="stratus-clock", daemon=True)
+                ticker.start()
+            try:
+                yield front
+            finally:
+                stop.set()
+                if ticker is not None:
+                    ticker.join()
+
+    def _ticks(self, stop: threading.Event, speed: float) -> None:
+        begun, base = time.monotonic(), self.clock.now()
+        while not stop.wait(STEP):
+            target = base + (time.monotonic() - begun) * speed
+            if target < self.clock.now():
+                # Somebody advanced the clock by hand: go on from there.
+                begun, base = time.monotonic(), self.clock.now()
+                continue
+            self._follow(target)
+
+    def telemetry(self) -> Telemetry:
+        """Return the telemetry ports of this cluster."""
+        return embedded_telemetry(self.history, self.alerting, self.control, self.runtime, self.lock)
+
+    # faults
+
+    def faults(self) -> list[FaultSpec]:
+        """Return the faults that can be injected, sorted by id."""
+        return self.faulting.known()
+
+    def inject(self, fault_id: str, **arguments: Any) -> None:
+        """Let a fault begin; `arguments` replace the ones the fault names.
+
+        Raises:
+            UnknownNameError: no such fault.
+            UsageError: an argument is unknown, missing, or names nothing.
+        """
+        with self.lock:
+            self._alive()
+            self.faulting.check(fault_id, arguments)
+            self._note("inject", {"fault": fault_id, "arguments": arguments})
+            self.faulting.inject(fault_id, arguments)
+
+    def heal(self, fault_id: str) -> None:
+        """Take back what an injected fault has changed; what others changed meanwhile in the same fields is lost.
+
+        Raises:
+            UsageError: the fault was not injected.
+        """
+        with self.lock:
+            self._alive()
+            self.faulting.check_injected(fault_id)
+            self._note("heal", {"fault": fault_id})
+            self.faulting.heal(fault_id)
+
+    def injected(self) -> tuple[str, ...]:
+        """Return the faults injected and not healed, in the order of injection."""
+        return self.faulting.injected()
+
+    # copies
+
+    def fork(self) -> EmbeddedCluster:
+        """Return an independent copy of the cluster as it is now: what is tried there does not happen here.
+
+        The copy has no state file and is not served; close it when done.
+        """
+        with self.lock:
+            self._alive()
+            twin = EmbeddedCluster.__new__(EmbeddedCluster)
+            twin.lock = threading.RLock()
+            twin.seed, twin.namespace, twin._loaded = self.seed, self.namespace, self._loaded
+            twin._closed, twin._replaying, twin._log = False, False, None
+            twin._unnoted, twin._noted_at = False, 0.0
+            twin.clock = VirtualClock(self.clock.now())
+            twin._rng = random.Random()
+            twin._rng.setstate(self._rng.getstate())
+            twin.store = self.store.fork(twin.clock, twin._rng)
+            twin.registry = copy.deepcopy(self.registry)
+            twin.control = self.control.fork(twin.store, twin.clock, twin._rng)
+            runtime = twin.control.runtime
+            assert isinstance(runtime, AppRuntime)
+            twin.runtime = runtime
+            runtime.registry = twin.registry
+            twin.control.registry = twin.registry
+            twin.control.kubelet.images.registry = twin.registry
+            twin._assemble(self.alerting.rules, self.history.copy(), self.faulting.fork())
+            if twin.traffic is not None and self.traffic is not None:
+                twin.traffic.surge = self.traffic.surge
+            twin.alerting.copy_state(self.alerting)
+            if self._next_tick is not None:
+                twin._arm(self._next_tick.at)
+            return twin
+
+
+def _request_data(request: Request) -> dict[str, Any]:
+    user = request.user
+    assert user is not None
+    data: dict[str, Any] = {
+        "method": request.method,
+        "target": request.target,
+        "headers": {k: v for k, v in request.headers.items() if k in _KEPT_HEADERS},
+        "user": [user.name, list(user.groups)],
+    }
+    if request.obj is not None:
+        data["obj"] = request.obj
+    else:
+        data["body"] = base64.b64encode(request.body).decode()
+    return data
+
+
+def _request_of(data: Mapping[str, Any]) -> Request:
+    name, groups = data["user"]
+    body = base64.b64decode(data.get("body", ""))
+    return Request(
+        data["method"], data["target"], data["headers"], body, User(name, tuple(groups)), obj=data.get("obj")
+    )
+
+
+def dump(cluster: EmbeddedCluster) -> bytes:
+    """Return everything in the store as bytes, for comparing two clusters."""
+    store = cluster.store
+    whole = {resource: store.list(resource) for resource in store.resources()}
+    return json.dumps({"rv": store.rv, "objects": whole}, sort_keys=True, separators=(",", ":")).encode()
