@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from stratus.sim.schema import types
@@ -81,6 +82,7 @@ class GroupVersion:
     resources: dict[str, Resource] = field(default_factory=dict)
 
 
+@cache
 def _builtin() -> dict[tuple[str, str], GroupVersion]:
     out: dict[tuple[str, str], GroupVersion] = {}
     for entry in types.resources():

@@ -163,7 +163,7 @@ class Rest:
         existing = self.store.get(resource.stored, meta.get("namespace", ""), meta["name"])
         if existing is not None:
             error = already_exists(resource.name, resource.group, meta["name"])
-            if resource.stored == "namespaces" and existing["metadata"].get("deletionTimestamp"):
+            if existing["metadata"].get("deletionTimestamp"):
                 error.status["message"] = f"object is being deleted: {error.message}"
             raise error
         if apply is not None:
@@ -324,6 +324,12 @@ class Rest:
         if check_uid and meta.get("uid") and meta["uid"] != old["uid"]:
             for _ in range(2):
                 problems.invalid("metadata.uid", meta["uid"], "field is immutable")
+        if "deletionTimestamp" in old:
+            added = [f for f in meta.get("finalizers") or () if f not in (old.get("finalizers") or ())]
+            if added:
+                listed = ", ".join(f'"{f}"' for f in added)
+                text = "no new finalizers can be added if the object is being deleted, found new finalizers"
+                problems.forbidden("metadata.finalizers", f"{text} []string{{{listed}}}")
         if meta.get("deletionTimestamp") and meta["deletionTimestamp"] != old.get("deletionTimestamp"):
             for _ in range(2):
                 problems.invalid("metadata.deletionTimestamp", meta["deletionTimestamp"], "field is immutable")
