@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stratus.sim.api import ApiError
+from stratus.sim.controllers.common import AdmissionDenied
 
 CORE = "/api/v1/namespaces/default"
 
@@ -125,8 +125,11 @@ def test_admit_pod_gives_controllers_the_same(api: Any, make: Any) -> None:
     assert pod["spec"]["serviceAccountName"] == "default"
     assert api.store.get("pods", "default", "p") is None
     body["spec"]["serviceAccountName"] = "ghost"
-    with pytest.raises(ApiError, match="error looking up service account default/ghost"):
+    body["metadata"]["generateName"] = "web-x-"
+    with pytest.raises(AdmissionDenied) as denied:
         api.admit_pod(body)
+    why = 'error looking up service account default/ghost: serviceaccount "ghost" not found'
+    assert str(denied.value) == f'pods "web-x-" is forbidden: {why}'
 
 
 @pytest.mark.parametrize(
@@ -160,3 +163,10 @@ def test_a_running_pod_may_change_little(call: Any, make: Any) -> None:
     status, obj = call("PUT", f"{CORE}/pods/p", pod)
     assert status == 422
     assert "pod updates may not change fields other than" in obj["message"]
+
+
+def test_a_service_port_has_a_label_for_a_name(call: Any) -> None:
+    body = {"metadata": {"name": "s"}, "spec": {"ports": [{"name": "A_b", "port": 80}]}}
+    status, obj = call("POST", f"{CORE}/services", body)
+    assert status == 422
+    assert 'spec.ports[0].name: Invalid value: "A_b": a lowercase RFC 1123 label' in obj["message"]

@@ -273,9 +273,7 @@ def test_services_get_addresses_and_ports(call: Any) -> None:
     assert obj["message"].endswith(
         f'spec.clusterIPs: Invalid value: ["{taken}"]: failed to allocate IP {taken}: provided IP is already allocated'
     )
-    _, obj = service(
-        "four", type="NodePort", ports=[{"port": 80, "nodePort": one["spec"]["ports"][0]["nodePort"]}]
-    )
+    _, obj = service("four", type="NodePort", ports=[{"port": 80, "nodePort": one["spec"]["ports"][0]["nodePort"]}])
     assert "provided port is already allocated" in obj["message"]
     call("DELETE", f"{CORE}/services/one")
     assert service("again", clusterIP=taken)[0] == 201, "a freed address can be had again"

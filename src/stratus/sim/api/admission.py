@@ -28,7 +28,8 @@ def admit_pod(store: Store, rng: random.Random, pod: Obj) -> None:
         ApiError: 403 when something it needs is missing or a limit is broken.
     """
     namespace, spec = pod["metadata"]["namespace"], pod["spec"]
-    name = pod["metadata"].get("name") or ""
+    # This part of admission runs before a name is generated, and says so in its refusals.
+    name = pod["metadata"].get("generateName") or pod["metadata"].get("name") or ""
     _priority(store, name, spec)
     _limits(store, namespace, pod)
     _account(store, rng, namespace, name, pod)

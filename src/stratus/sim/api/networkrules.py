@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Any
 
-from stratus.sim.api.names import check_labels, subdomain_problems
+from stratus.sim.api.names import LABEL_TEXT, check_labels, subdomain_problems
 from stratus.sim.api.podvalidation import port_name, port_number, target_port
 from stratus.sim.api.rulebase import Change, Rule
 from stratus.sim.api.status import Problems

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from typing import Any
 
 from stratus.kit.clock import Clock
-from stratus.sim.api import discovery, openapi, reviews, subresources
+from stratus.sim.api import admission, discovery, openapi, reviews, subresources
 from stratus.sim.api.bodies import decode_object, read_document
 from stratus.sim.api.convert import outward
+from stratus.sim.api.defaults import apply_defaults
 from stratus.sim.api.listing import Lister, accepts
 from stratus.sim.api.messages import ANONYMOUS, Request, Response, Upgrade, User
 from stratus.sim.api.metrics import Metrics
@@ -27,8 +29,9 @@ from stratus.sim.api.status import (
     no_resource,
     unauthorized,
 )
-from stratus.sim.api.strategies import RETURNS_DELETED, resets_status
+from stratus.sim.api.strategies import RETURNS_DELETED, prepare_create, resets_status
 from stratus.sim.api.watch import Watch
+from stratus.sim.controllers.common import AdmissionDenied
 from stratus.sim.runtime import ExecResult
 from stratus.sim.store import Store
 
@@ -136,22 +139,20 @@ class ApiServer:
         """Return a pod as it would be stored (defaults, account, tolerations, priority, limits, quota), not stored.
 
         Raises:
-            ApiError: with the text the ReplicaSet's FailedCreate event shows.
+            AdmissionDenied: with the text the owner's FailedCreate event shows.
         """
-        import copy
-
-        from stratus.sim.api import admission
-        from stratus.sim.api.defaults import apply_defaults
-        from stratus.sim.api.strategies import prepare_create
-
         new = copy.deepcopy(pod)
         new.update(apiVersion="v1", kind="Pod")
         apply_defaults("", "v1", "Pod", new)
         meta = new["metadata"]
-        admission.check_namespace(self.store, "pods", "", meta["namespace"], meta.get("name", ""))
-        admission.admit_pod(self.store, self.rng, new)
-        prepare_create(self._stored("pods"), new)
-        for quota, used in admission.check_quota(self.store, "pods", "", new):
+        try:
+            admission.check_namespace(self.store, "pods", "", meta["namespace"], meta.get("name", ""))
+            admission.admit_pod(self.store, self.rng, new)
+            prepare_create(self._stored("pods"), new)
+            quotas = admission.check_quota(self.store, "pods", "", new)
+        except ApiError as error:
+            raise AdmissionDenied(error.message) from error
+        for quota, used in quotas:
             status = {**(quota.get("status") or {}), "hard": quota["spec"].get("hard") or {}, "used": used}
             self.store.update("resourcequotas", {**quota, "status": status})
         return new
