@@ -233,9 +233,7 @@ class EmbeddedCluster:
             self.history.add(self.traffic.run(now, TICK))
             for proc in self.runtime.live():
                 if proc.memory_limit and proc.memory > proc.memory_limit:
-                    self.control.kubelet.restart_container(
-                        proc.pod, proc.container, reason="OOMKilled", exit_code=137
-                    )
+                    self.control.kubelet.restart_container(proc.pod, proc.container, reason="OOMKilled", exit_code=137)
             self.control.drain()
         if now % self.alerting.rules.interval < TICK:
             self.alerting.evaluate(now)

@@ -13,6 +13,9 @@ from stratus.sim.runtime import ExecResult
 
 CLIENTS = frozenset({"mongo", "mongosh"})
 #: Roles that allow reading and writing, beyond the plain ones.
+_ACCOUNTS = frozenset(
+    {"createUser", "dropUser", "grantRolesToUser", "revokeRolesFromUser", "updateUser", "changeUserPassword"}
+)
 _GREAT = frozenset({"root", "dbOwner", "readWriteAnyDatabase", "__system"})
 _GRANTING = frozenset({"root", "userAdminAnyDatabase", "dbOwner", "__system"})
 
@@ -57,7 +60,7 @@ class Database:
         if not self.auth:
             return ""
         if found is None:
-            return f"UserNotFound: Could not find user \"{user}\" for db \"admin\""
+            return f'UserNotFound: Could not find user "{user}" for db "admin"'
         if found.password != password:
             return "AuthenticationFailed: SCRAM authentication failed, storedKey mismatch"
         return ""
@@ -79,7 +82,7 @@ class Database:
         """Return what a client is told when it cannot log in or may not run a command; empty when all is well."""
         if self.login(user, password):
             return (
-                'connection() error occurred during connection handshake: auth error: sasl conversation error: unable '
+                "connection() error occurred during connection handshake: auth error: sasl conversation error: unable "
                 'to authenticate using mechanism "SCRAM-SHA-256": (AuthenticationFailed) Authentication failed.'
             )
         if not self.may(user, role, database):
@@ -221,7 +224,7 @@ def _statement(database: Database, user: str, where: str, text: str) -> str:
     name, body = call.groups()
     arguments = _document(f"[{body}]")
     assert isinstance(arguments, list)
-    if name in ("createUser", "dropUser", "grantRolesToUser", "revokeRolesFromUser", "updateUser", "changeUserPassword"):
+    if name in _ACCOUNTS:
         return _account(database, user, where, name, arguments)
     if name in ("getUsers", "getUser"):
         _need_granting(database, user, name, where)
@@ -270,7 +273,7 @@ def _account(database: Database, user: str, where: str, name: str, arguments: li
     if found is None:
         if name == "dropUser":
             return "false"
-        raise _Refusal(f"Could not find user \"{target}\" for db \"{where}\"")
+        raise _Refusal(f'Could not find user "{target}" for db "{where}"')
     if name == "dropUser":
         del database.users[target]
         return "true"

@@ -27,7 +27,7 @@ class Flow:
     """Sends rates along the hops and adds up.
 
     Attributes:
-        demand: CPU cores asked for, `served`: requests per second, `asked`: the same by operation; by id of the program.
+        demand: CPU cores asked for, `served`: requests per second, `asked`: the same by operation; by id of program.
         lines: (program, target, operation, message) -> failures per second worth a log line.
     """
 
@@ -99,10 +99,6 @@ def service_figures(total: Sum) -> ServiceFigures:
 
 def edge_figures(total: Sum) -> EdgeFigures:
     message = max(sorted(total.messages), key=lambda m: total.messages[m]) if total.messages else ""
-    return EdgeFigures(
-        total.rate,
-        min(total.failed, total.rate),
-        mixture_quantile([p for p in total.parts if p[0] > 1e-9], 0.99),
-        mixture_quantile([p for p in total.own if p[0] > 1e-9], 0.99),
-        message,
-    )
+    p99 = mixture_quantile([p for p in total.parts if p[0] > 1e-9], 0.99)
+    own = mixture_quantile([p for p in total.own if p[0] > 1e-9], 0.99)
+    return EdgeFigures(total.rate, min(total.failed, total.rate), p99, min(own, p99), message)

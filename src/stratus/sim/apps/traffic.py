@@ -1,9 +1,9 @@
-"""From the load to figures: what each request meets on its way through the calls, computed, not played request by request.
+"""From the load to figures: what requests meet on their way through the calls, computed, not played one by one.
 
-Each tick has two passes over the call graph. First, for every operation of every running program: how often it succeeds
-and how long it takes, given how busy everything is (queueing, throttling), who can be reached, what is refused, and who
-gives up waiting. Then the load is sent along those paths, which gives rates, errors, CPU use, and how busy things are at
-the next tick.
+Each tick has two passes over the call graph. First, for every operation of every running program: how often it
+succeeds and how long it takes, given how busy everything is (queueing, throttling), who can be reached, what is
+refused, and who gives up waiting. Then the load is sent along those paths, which gives rates, errors, CPU use, and how
+busy things are at the next tick.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MIB = 1048576.0
 _ENTRY = Value(default="entry:0")
 
 
-Route = tuple[list[tuple[Proc | None, Reached]], tuple[str, str]] | tuple[NoSuchHost | Refused | TimedOut, tuple[str, str]]
+Route = tuple[list[tuple[Proc | None, Reached]] | NoSuchHost | Refused | TimedOut, tuple[str, str]]
 
 
 class Traffic:
@@ -326,7 +326,7 @@ class Traffic:
         return Answer(sum(w for w, _ in oks), mixed(oks), merged(fails), own, branches, label)
 
     def _disturbance(self, proc: Proc | None, pod: Obj | None) -> tuple[float, float]:
-        """Return (seconds of delay, share of calls lost) that NetworkChaos objects put on the way to (or from) a pod."""
+        """Return (seconds of delay, share of calls lost) that NetworkChaos objects put on the way to or from a pod."""
         delay, kept = 0.0, 1.0
         for chaos in self._chaos:
             if "deletionTimestamp" in chaos["metadata"]:
@@ -431,4 +431,3 @@ def _seconds(text: str) -> float:
             except ValueError:
                 return 0.0
     return 0.0
-

@@ -52,7 +52,8 @@ def too_late(protocol: str, host: str, port: int) -> str:
     if protocol == "memcached":
         return f"memcache: read timeout from {host}:{port}"
     if protocol == "http":
-        return f'Get "http://{host}:{port}/": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return f'Get "http://{host}:{port}/": {why}'
     return f"connection({host}:{port}) incomplete read of message header: context deadline exceeded"
 
 

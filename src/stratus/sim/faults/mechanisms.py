@@ -163,7 +163,11 @@ def named(hands: Hands, step: s.AnyStep) -> str:
         names = [c["name"] for c in found["spec"]["template"]["spec"]["containers"]]
         if step.container not in names:
             return f"{kind} {name} has no container {step.container}; it has {', '.join(names)}"
-    if isinstance(step, s.SetKey) and step.replace and step.replace[0] not in (found.get("data") or {}).get(step.key, ""):
+    if (
+        isinstance(step, s.SetKey)
+        and step.replace
+        and step.replace[0] not in (found.get("data") or {}).get(step.key, "")
+    ):
         return f"ConfigMap {name}: {step.key} does not contain {step.replace[0]!r}"
     return ""
 
@@ -261,7 +265,12 @@ def _chaos(hands: Hands, step: s.NetworkChaos, space: str) -> list[Before]:
         spec.update(action="delay", delay={"latency": step.delay, "correlation": "100", "jitter": "0ms"})
     else:
         spec.update(action="loss", loss={"loss": step.loss or "50", "correlation": "100"})
-    obj = {"apiVersion": "chaos-mesh.org/v1alpha1", "kind": "NetworkChaos", "metadata": {"name": step.name}, "spec": spec}
+    obj = {
+        "apiVersion": "chaos-mesh.org/v1alpha1",
+        "kind": "NetworkChaos",
+        "metadata": {"name": step.name},
+        "spec": spec,
+    }
     return [_create(hands, obj, space)]
 
 

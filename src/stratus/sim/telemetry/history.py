@@ -79,9 +79,7 @@ def weighted(values: list[tuple[float, float]], level: float) -> float:
     return max(value for _, value in values)
 
 
-def edge_sums(
-    ticks: Sequence[Tick], namespaces: tuple[str, ...]
-) -> dict[Edge, tuple[float, float, float, float, str]]:
+def edge_sums(ticks: Sequence[Tick], namespaces: tuple[str, ...]) -> dict[Edge, tuple[float, float, float, float, str]]:
     """Return per kind of call (calls, errors, p99, own p99, commonest message) over some ticks."""
     sums: dict[Edge, list[float]] = {}
     spans: dict[Edge, tuple[list[tuple[float, float]], list[tuple[float, float]]]] = {}

@@ -25,9 +25,7 @@ LOOK_BACK = 15.0
 class EmbeddedMetrics:
     """Request figures from spans and resource use from containers."""
 
-    def __init__(
-        self, history: History, control: ControlPlane, runtime: AppRuntime, lock: threading.RLock
-    ) -> None:
+    def __init__(self, history: History, control: ControlPlane, runtime: AppRuntime, lock: threading.RLock) -> None:
         self._history = history
         self._control = control
         self._runtime = runtime
@@ -81,9 +79,7 @@ class EmbeddedMetrics:
             return tuple(found)
 
 
-def _usage(
-    key: tuple[str, str], name: str, cpu: float, memory: float, container: Obj, throttled: float
-) -> Usage:
+def _usage(key: tuple[str, str], name: str, cpu: float, memory: float, container: Obj, throttled: float) -> Usage:
     limits = (container.get("resources") or {}).get("limits") or {}
     return Usage(
         namespace=key[0],
@@ -147,9 +143,7 @@ class EmbeddedLogs:
             for one in self._pods(namespace, pod, service):
                 for container in one["spec"].get("containers", ()):
                     for previous in (True, False):
-                        lines = self._runtime.logs(
-                            one, container, previous=previous, since=start or None, limit=limit
-                        )
+                        lines = self._runtime.logs(one, container, previous=previous, since=start or None, limit=limit)
                         found += [
                             LogLine(
                                 at=at,
@@ -200,5 +194,5 @@ def embedded_telemetry(
         logs=EmbeddedLogs(control, runtime, lock),
         traces=EmbeddedTraces(history, lock),
         alerts=EmbeddedAlerts(alerting, control.clock.now, lock),
-        names={kind: "embedded" for kind in ("metrics", "logs", "traces", "alerts")},
+        names=dict.fromkeys(("metrics", "logs", "traces", "alerts"), "embedded"),
     )

@@ -48,7 +48,9 @@ class Rule(Part):
             if self.figure is None or (self.above is None) == (self.below is None):
                 raise ValueError("a rule over requests needs `figure` and one of `above` and `below`")
         elif self.condition not in _CONDITIONS[self.over]:
-            raise ValueError(f"a rule over {self.over} needs `condition`: one of {', '.join(sorted(_CONDITIONS[self.over]))}")
+            raise ValueError(
+                f"a rule over {self.over} needs `condition`: one of {', '.join(sorted(_CONDITIONS[self.over]))}"
+            )
         return self
 
 
