@@ -149,3 +149,29 @@ def once_ran(revisions: Sequence[Revision], current: Json) -> list[Revision]:
     """
     older = [r for r in revisions[1:] if differences(r.template, current)]
     return sorted(older, key=lambda r: (r.ready == 0, r.reign < MIN_REIGN, -r.number))
+
+
+def references(spec: Json) -> set[tuple[str, str, str]]:
+    """Return every (kind, name, key) a pod spec refers to; the key is empty for a whole object."""
+    found: set[tuple[str, str, str]] = set()
+    for c in spec_containers(spec):
+        for env in c.get("env") or ():
+            for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
+                ref = dig(env, "valueFrom", field)
+                if ref:
+                    found.add((kind, ref.get("name", ""), ref.get("key", "")))
+        for env in c.get("envFrom") or ():
+            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+                if dig(env, field, "name"):
+                    found.add((kind, env[field]["name"], ""))
+    for volume in spec.get("volumes") or ():
+        sources = [volume, *dig(volume, "projected", "sources", default=[])]
+        for source in sources:
+            for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+                ref = source.get(field)
+                if not ref:
+                    continue
+                name = ref.get("name") or ref.get("secretName") or ""
+                found.add((kind, name, ""))
+                found |= {(kind, name, i.get("key", "")) for i in ref.get("items") or ()}
+    return found

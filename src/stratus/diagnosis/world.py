@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from stratus.diagnosis.history import Revision, once_ran
+from stratus.diagnosis.history import Revision, once_ran, references
 from stratus.kit.kube import (
     addresses,
     annotations_of,
@@ -193,6 +194,25 @@ class World:
                         if host != w.service:
                             self._call(w.service, host)
 
+        self.mentions = self._mentions()
+
+    def _mentions(self) -> dict[str, set[str]]:
+        """Services that a workload's ConfigMaps or complaints name: perhaps called, and not traced."""
+        known = {(namespace_of(s), name_of(s)) for s in self.services}
+        found: dict[str, set[str]] = defaultdict(set)
+        texts: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        for obj in self.observation.of("ConfigMap"):
+            named = {a[:2] for v in (obj.get("data") or {}).values() for a in addresses(str(v), namespace_of(obj))}
+            texts[(namespace_of(obj), name_of(obj))] = named & known
+        for w in self.workloads:
+            for kind, name, _ in references(w.spec):
+                if kind == "ConfigMap":
+                    found[w.service] |= {n for _, n in texts.get((w.namespace, name), ())}
+            for entry in self.logs(w.pods)[-60:]:
+                found[w.service] |= {n for a in addresses(entry.text, w.namespace) if (a[0], n := a[1]) in known}
+            found[w.service].discard(w.service)
+        return found
+
     def _call(self, caller: str, callee: str) -> None:
         self.callees[caller].add(callee)
         self.callers[callee].add(caller)
@@ -319,6 +339,16 @@ class World:
         """Return a workload by kind and name."""
         return next((w for w in self.workloads if (w.kind, w.namespace, w.name) == (kind, namespace, name)), None)
 
+    def users(self, service: str) -> set[str]:
+        """Return who calls a service, by traces and settings, else who mentions it."""
+        return self.callers.get(service) or {s for s, named in self.mentions.items() if service in named}
+
+    def meant(self, namespace: str, host: str) -> str:
+        """Return the Service that a name that leads nowhere was most likely meant to be, or empty."""
+        names = [name_of(s) for s in self.services if namespace_of(s) == namespace]
+        close = difflib.get_close_matches(host.split(".")[0], names, n=1, cutoff=0.75)
+        return close[0] if close else ""
+
     def behind(self, service: str, namespace: str = "") -> Workload | None:
         """Return the workload behind a Service, or one of that name."""
         among = [
@@ -382,7 +412,8 @@ class World:
         seen = {name for _, name in self.focus}
         todo = list(seen)
         while todo:
-            for callee in self.callees.get(todo.pop(), ()):
+            service = todo.pop()
+            for callee in self.callees.get(service, set()) | self.mentions.get(service, set()):
                 if callee not in seen:
                     seen.add(callee)
                     todo.append(callee)

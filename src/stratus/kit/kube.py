@@ -358,8 +358,8 @@ def port_fits(pod_spec: Json, target: int | str) -> bool | None:
 
 
 _ADDRESS = re.compile(
-    r"(?:^|[\s,;@=]|//)(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
-    r"(?P<rest>(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*):(?P<port>\d{1,5})(?=$|[/\s,;?])"
+    r"(?:^|[\s,;@=\"'(]|//)(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
+    r"(?P<rest>(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*):(?P<port>\d{1,5})(?=$|[/\s,;?\"')])"
 )
 _NO_HOST = re.compile(r"^\d+$")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from stratus.diagnosis.analyzers.configs import applied, references
+from stratus.diagnosis.analyzers.configs import applied
 from stratus.diagnosis.finding import Finding, about, went_back
-from stratus.diagnosis.history import Difference, differences
+from stratus.diagnosis.history import Difference, differences, references
 from stratus.diagnosis.world import Workload, World, note, reference
 from stratus.kit.kube import created, name_of, namespace_of
 from stratus.kit.text import line, secretive

@@ -7,7 +7,7 @@ import json
 import re
 
 from stratus.diagnosis.finding import Finding, about, went_back
-from stratus.diagnosis.history import Revision, differences
+from stratus.diagnosis.history import Revision, differences, references
 from stratus.diagnosis.world import Workload, World, event_note, live_pods, note, reference
 from stratus.kit.kube import (
     CONFIG_REASONS,
@@ -76,32 +76,6 @@ def _parse(w: Workload, text: str) -> tuple[str, str, str] | None:
                 if any(i.get("key") == match["key"] for i in items):
                     return (kind, str(dig(volume, field, named, default="")), match["key"])
     return None
-
-
-def references(spec: Json) -> set[tuple[str, str, str]]:
-    """Return every (kind, name, key) a pod spec refers to; the key is empty for a whole object."""
-    found: set[tuple[str, str, str]] = set()
-    for c in spec_containers(spec):
-        for env in c.get("env") or ():
-            for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-                ref = dig(env, "valueFrom", field)
-                if ref:
-                    found.add((kind, ref.get("name", ""), ref.get("key", "")))
-        for env in c.get("envFrom") or ():
-            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-                if dig(env, field, "name"):
-                    found.add((kind, env[field]["name"], ""))
-    for volume in spec.get("volumes") or ():
-        sources = [volume, *dig(volume, "projected", "sources", default=[])]
-        for source in sources:
-            for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
-                ref = source.get(field)
-                if not ref:
-                    continue
-                name = ref.get("name") or ref.get("secretName") or ""
-                found.add((kind, name, ""))
-                found |= {(kind, name, i.get("key", "")) for i in ref.get("items") or ()}
-    return found
 
 
 def _before(w: Workload, reference_: tuple[str, str, str]) -> Revision | None:

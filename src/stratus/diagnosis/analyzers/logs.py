@@ -6,9 +6,12 @@ import re
 from collections import Counter
 
 from stratus.diagnosis.analyzers.requests import AUTH
+from stratus.diagnosis.analyzers.services import lost_service
 from stratus.diagnosis.finding import Finding, about
+from stratus.diagnosis.history import references
 from stratus.diagnosis.world import Workload, World, live_pods, note, reference
-from stratus.kit.kube import dig, name_of
+from stratus.kit.kube import dig, name_of, port_numbers
+from stratus.kit.text import secretive
 from stratus.model.base import Json
 from stratus.model.evidence import LogLine
 
@@ -36,14 +39,21 @@ MANY = 2
 def analyze(world: World) -> list[Finding]:
     """Return findings that logs suggest, for workloads in trouble or on the failing path."""
     found: list[Finding] = []
+    auth: list[tuple[str, Finding]] = []
     for w in world.workloads:
         if world.focus and not (world.on_path(w.service) or world.unwell(w)):
             continue
         start = world.onset - 60 if world.onset else world.now - 900
         lines = [e for e in world.logs(live_pods(w.pods)) if (e.at >= start or not e.at) and _BAD.search(e.text)]
         if lines:
-            found += _clues(world, w, lines)
-    return found
+            for finding in _clues(world, w, lines):
+                if finding.fault == "auth_failure":
+                    auth.append((w.service, finding))
+                else:
+                    found.append(finding)
+    # who only repeats a complaint of what it calls is no witness of its own
+    witnesses = {service for service, _ in auth}
+    return found + [f for _, f in auth if f.object.name not in witnesses or f.service == f.object.name]
 
 
 def _clues(world: World, w: Workload, lines: list[LogLine]) -> list[Finding]:
@@ -95,11 +105,7 @@ def _service(world: World, w: Workload, host: str) -> Json | None:
 def _unresolved(world: World, w: Workload, host: str, entry: LogLine, count: int) -> Finding:
     service = _service(world, w, host)
     if service is None:
-        finding = about(w, "dependency_address", f"{w.title} looks for {host}, and there is no such Service", 0.6)
-        for c in w.spec.get("containers") or ():
-            for env in c.get("env") or ():
-                if host.split(".")[0] in str(env.get("value") or ""):
-                    finding.facts.update(container=c["name"], env=env["name"])
+        finding = _nobody(world, w, host, 0)
     else:
         local = dig(w.spec, "dnsPolicy", default="ClusterFirst")
         if local == "Default":
@@ -120,13 +126,53 @@ def _unresolved(world: World, w: Workload, host: str, entry: LogLine, count: int
     return finding
 
 
+def _nobody(world: World, w: Workload, host: str, port: int) -> Finding:
+    """A name that no Service has: the Service is gone, or the name is wrong in a variable or a ConfigMap."""
+    short = host.split(".")[0]
+    target = world.workload("Deployment", w.namespace, short) or world.workload("StatefulSet", w.namespace, short)
+    if target is not None and port_numbers(target.spec):
+        return lost_service(target, w.namespace, short, port or port_numbers(target.spec)[0], w)
+    finding = about(w, "dependency_address", f"{w.title} looks for {host}, and there is no such Service", 0.6)
+    meant = world.meant(w.namespace, short)
+    for c in w.spec.get("containers") or ():
+        for env in c.get("env") or ():
+            value = str(env.get("value") or "")
+            if _names(short, value):
+                finding.facts.update(container=c["name"], env=env["name"])
+                if meant and not secretive(env["name"]):
+                    finding.facts["env_value"] = _renamed(value, short, meant)
+                return finding
+    for kind, name, _ in sorted(references(w.spec)):
+        obj = world.observation.find("ConfigMap", w.namespace, name) if kind == "ConfigMap" else None
+        for key, value in sorted(((obj or {}).get("data") or {}).items()):
+            if not _names(short, str(value)):
+                continue
+            finding.object = reference("ConfigMap", w.namespace, name)
+            finding.summary = f"ConfigMap {name} sends {w.title} to {host}, and there is no such Service"
+            finding.confidence = 0.8 if meant else 0.65
+            finding.facts.update(config_map=name, key=key, workload=f"{w.kind.lower()}/{w.name}")
+            if meant and not secretive(key):
+                finding.facts["value"] = _renamed(str(value), short, meant)
+                finding.pro.append(note("object", f"there is a Service {meant}", obj, service=w.service))
+            return finding
+    return finding
+
+
+def _names(host: str, text: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", text) is not None
+
+
+def _renamed(text: str, host: str, meant: str) -> str:
+    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", meant, text)
+
+
 def _refused(world: World, w: Workload, host: str, port: int, entry: LogLine, count: int) -> list[Finding]:
     service = _service(world, w, host)
     seen = note("log", entry.text, w.obj, service=w.service, at=entry.at, lines=count)
     if service is None:
         if "." in host:
             return []  # an address of the outside world or of a pod
-        finding = about(w, "dependency_address", f"{w.title} calls {host}:{port}, and there is no such Service", 0.6)
+        finding = _nobody(world, w, host, port)
         finding.pro.append(seen)
         return [finding]
     ports = [p.get("port") for p in dig(service, "spec", "ports", default=[])]
@@ -168,6 +214,8 @@ def _auth(world: World, w: Workload, lines: list[LogLine]) -> Finding:
     finding = about(
         target or w, "auth_failure", f"{w.title}: its credentials are refused" + (f" by {named}" if named else ""), 0.62
     )
+    if named:
+        finding.confidence = 0.7
     finding.service = w.service
     finding.pro.append(note("log", entry.text, w.obj, service=w.service, at=entry.at, lines=len(lines)))
     return finding

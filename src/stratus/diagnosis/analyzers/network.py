@@ -49,7 +49,7 @@ def selecting(world: World, w: Workload, direction: str) -> list[Json]:
 def _blocked(world: World, w: Workload, policies: list[Json], direction: str) -> tuple[list[str] | None, list[str]]:
     """Return (those cut off, those let through), (None, ...) when nobody known is cut off."""
     rules = [r for p in policies for r in dig(p, "spec", direction.lower(), default=[])]
-    names = world.callers.get(w.service, set()) if direction == "Ingress" else world.callees.get(w.service, set())
+    names = world.users(w.service) if direction == "Ingress" else world.callees.get(w.service, set())
     peers = [o for n in sorted(names) if (o := world.behind(n, w.namespace) or world.behind(n)) is not None]
     if not rules:
         who = [p.service for p in peers] or (["everybody"] if w.services or direction == "Egress" else [])

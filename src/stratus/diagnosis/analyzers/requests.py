@@ -10,7 +10,7 @@ from stratus.diagnosis.finding import Finding, about, went_back
 from stratus.diagnosis.history import container_of, differences
 from stratus.diagnosis.resources import more_cpu, more_memory
 from stratus.diagnosis.world import Workload, World, note, reference
-from stratus.kit.kube import name_of
+from stratus.kit.kube import name_of, namespace_of
 from stratus.model.base import Json
 from stratus.model.diagnosis import FaultClass
 from stratus.model.evidence import CallEdge, Usage
@@ -70,7 +70,7 @@ def _error(world: World, callee: str, edges: list[CallEdge]) -> Finding:
     what = f"{errors / calls:.0%} of the calls to {callee} fail, and no call that {callee} makes does"
     confidence = 0.5
     if AUTH.search(message):
-        fault, confidence = "auth_failure", 0.62
+        fault, confidence = "auth_failure", 0.56
     elif UNREACHABLE.search(message):
         what = f"{callee} cannot be reached by {', '.join(sorted({e.caller or 'its users' for e in edges}))}"
     text = what + (f": {message}" if message else "")
@@ -78,7 +78,7 @@ def _error(world: World, callee: str, edges: list[CallEdge]) -> Finding:
         finding = about(w, fault, text, confidence)
     else:
         finding = Finding(
-            fault, reference("Service", _namespace(world, callee), callee), text, confidence, service=callee
+            fault, reference("Service", _namespace(world, callee, edges), callee), text, confidence, service=callee
         )
     finding.service = callee if w is None else w.service
     finding.impact = min(1.0, 0.3 + errors / calls)
@@ -96,9 +96,13 @@ def _error(world: World, callee: str, edges: list[CallEdge]) -> Finding:
     return finding
 
 
-def _namespace(world: World, service: str) -> str:
+def _namespace(world: World, service: str, edges: list[CallEdge]) -> str:
+    """Return the namespace of a service that has no workload: its own, else its caller's."""
     found = [s for s in world.services if name_of(s) == service]
-    return str(found[0]["metadata"].get("namespace", "")) if found else (world.observation.namespaces or ("",))[0]
+    if found:
+        return namespace_of(found[0])
+    callers = [w for e in edges if (w := world.behind(e.caller)) is not None]
+    return callers[0].namespace if callers else (world.observation.namespaces or ("",))[0]
 
 
 def _by_series(world: World) -> list[Finding]:
@@ -167,9 +171,9 @@ def _latency(world: World) -> list[Finding]:
 
 def _why_slow(world: World, w: Workload, one: Slower, deepest: bool) -> Finding:
     saturated = _saturated(world, w)
-    if saturated is not None:
-        return saturated
     busier = _busier(world, w.service)
+    if saturated is not None and (busier is None or "revision" in saturated.facts):
+        return saturated
     if busier is not None:
         before, now = busier
         finding = about(
@@ -180,6 +184,10 @@ def _why_slow(world: World, w: Workload, one: Slower, deepest: bool) -> Finding:
             replicas=max(w.wanted + 1, round(w.wanted * now / before)),
         )
         finding.pro.append(note("metric", f"{w.service}: {now:.1f} calls/s, before {before:.1f}", service=w.service))
+        if saturated is not None:
+            finding.confidence = 0.66
+            finding.pro += saturated.pro
+            finding.facts = {**saturated.facts, **finding.facts}
         return finding
     outside = [e for e in world.edges_to(w.service) if e.latency_p99 > 1.5 * max(one.now, 1e-6)]
     fault: FaultClass = "network_degraded" if outside and not deepest else "resource_saturation"
@@ -190,7 +198,18 @@ def _why_slow(world: World, w: Workload, one: Slower, deepest: bool) -> Finding:
         0.42,
     )
     finding.con.append(note("metric", f"no resource of {w.title} is known to be used up", service=w.service))
+    starved = [n for n in _uses(world, w.service) if (o := world.behind(n)) is not None and _saturated(world, o)]
+    if starved:
+        finding.confidence = 0.3
+        finding.con.append(note("metric", f"{', '.join(starved)}, which it may use, is short of resources",
+                                service=w.service))  # fmt: skip
     return finding
+
+
+def _uses(world: World, service: str) -> list[str]:
+    """Return what a service may call without a trace of it: such calls count as its own time."""
+    traced = {e.callee for e in world.observation.edges}
+    return sorted((world.callees.get(service, set()) | world.mentions.get(service, set())) - traced)
 
 
 def _busier(world: World, service: str) -> tuple[float, float] | None:
@@ -268,13 +287,21 @@ def _saturated(world: World, w: Workload) -> Finding | None:
 
 def _usage(world: World) -> list[Finding]:
     """Saturated workloads that the traces did not name, on the failing path or where nothing says who suffers."""
-    named = {s.service for s in slower(world)}
+    named = {s.service: s for s in slower(world)}
+    hidden = {n: s for s in reversed(named.values()) for n in _uses(world, s.service)}
     found = []
     for w in world.workloads:
         if w.service in named or not world.on_path(w.service):
             continue
         finding = _saturated(world, w)
         if finding is None:
+            continue
+        if w.service in hidden:
+            caller = hidden[w.service]
+            text = f"{caller.service}, which may use it, takes {caller.now * 1000:.0f} ms of its own, before "
+            text += f"{(caller.before or 0) * 1000:.0f} ms; what it calls without a trace is in that"
+            finding.pro.append(note("trace", text, service=caller.service))
+            found.append(finding)
             continue
         if "revision" not in finding.facts:
             finding.confidence -= 0.1 if world.focus else 0.35

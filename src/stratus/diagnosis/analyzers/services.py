@@ -287,14 +287,15 @@ def _missing(world: World) -> list[Finding]:
             if what == "service" and target is not None and port_numbers(target.spec):
                 key = ("Service", namespace, host)
                 if key not in found:
-                    found[key] = _lost_service(world, target, namespace, host, port, w)
+                    found[key] = lost_service(target, namespace, host, port, w)
                 continue
             key = (w.kind, w.namespace, f"{w.name}/{env}")
             found.setdefault(key, _address(world, w, container, env, host, port, what))
     return list(found.values())
 
 
-def _lost_service(world: World, target: Workload, namespace: str, host: str, port: int, caller: Workload) -> Finding:
+def lost_service(target: Workload, namespace: str, host: str, port: int, caller: Workload) -> Finding:
+    """Blame a Service that should stand in front of a workload and does not exist."""
     numbers = port_numbers(target.spec)
     right = port if port in numbers else numbers[0]
     finding = Finding(
