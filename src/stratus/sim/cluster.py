@@ -1,4 +1,4 @@
-"""The embedded cluster: store, API, control plane, application, traffic, telemetry and faults under one clock and lock."""
+"""The embedded cluster: store, API, control plane, application, telemetry and faults under one clock and lock."""
 
 from __future__ import annotations
 
@@ -150,11 +150,8 @@ class EmbeddedCluster:
         self.api.cluster = self
         self.control.admit = self.api.admit_pod
         self.history = history
-        self.traffic = (
-            Traffic(self._loaded.app, self.namespace, self.control, self.runtime, self.seed)
-            if self._loaded is not None
-            else None
-        )
+        load = self._loaded.app.load if self._loaded is not None else None
+        self.traffic = Traffic(load, self.namespace, self.control, self.runtime, self.seed)
         self.alerting = Alerting(rules, self.store, history)
         self.faulting = faults
         faults.attach(self)
@@ -204,8 +201,7 @@ class EmbeddedCluster:
             self._closed = True
             if self._next_tick is not None:
                 self._next_tick.cancel()
-            if self.traffic is not None:
-                self.traffic.close()
+            self.traffic.close()
             self.control.close()
             self.api.close()
             if self._log is not None:
@@ -229,12 +225,11 @@ class EmbeddedCluster:
     def _tick(self) -> None:
         now = self.clock.now()
         self._arm(now + TICK)
-        if self.traffic is not None:
-            self.history.add(self.traffic.run(now, TICK))
-            for proc in self.runtime.live():
-                if proc.memory_limit and proc.memory > proc.memory_limit:
-                    self.control.kubelet.restart_container(proc.pod, proc.container, reason="OOMKilled", exit_code=137)
-            self.control.drain()
+        self.history.add(self.traffic.run(now, TICK))
+        for proc in self.runtime.live():
+            if proc.memory_limit and proc.memory > proc.memory_limit:
+                self.control.kubelet.restart_container(proc.pod, proc.container, reason="OOMKilled", exit_code=137)
+        self.control.drain()
         if now % self.alerting.rules.interval < TICK:
             self.alerting.evaluate(now)
 
@@ -463,8 +458,7 @@ class EmbeddedCluster:
             twin.control.registry = twin.registry
             twin.control.kubelet.images.registry = twin.registry
             twin._assemble(self.alerting.rules, self.history.copy(), self.faulting.fork())
-            if twin.traffic is not None and self.traffic is not None:
-                twin.traffic.surge = self.traffic.surge
+            twin.traffic.surge = self.traffic.surge
             twin.alerting.copy_state(self.alerting)
             if self._next_tick is not None:
                 twin._arm(self._next_tick.at)

@@ -6,6 +6,7 @@ import zlib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from stratus.sim.apps.annotations import annotated_program
 from stratus.sim.apps.datastores import Database, client_words, run_client
 from stratus.sim.apps.process import Key, Proc, fill
 from stratus.sim.apps.schema import Application, Build, Program
@@ -87,8 +88,15 @@ class AppRuntime(GenericRuntime):
 
     # which program
 
-    def program_of(self, container: Obj, argv: list[str]) -> str | None:
-        """Return the name of the program that an image runs with some command, None when the application has none."""
+    def program_of(self, pod: Obj, container: Obj, argv: list[str]) -> tuple[str, Program] | None:
+        """Return the name and description of the program a container runs, None when nothing describes it."""
+        declared = annotated_program(pod, container)
+        if isinstance(declared, Program):
+            return workload_of(pod), declared
+        name = self._of_app(container, argv)
+        return (name, self.app.programs[name]) if self.app is not None and name is not None else None
+
+    def _of_app(self, container: Obj, argv: list[str]) -> str | None:
         if self.app is None:
             return None
         key = (container["image"], *argv)
@@ -113,11 +121,12 @@ class AppRuntime(GenericRuntime):
                 return name
         return None
 
-    def _belongs(self, image: str) -> bool:
-        """Tell whether an image holds programs of the application only under names of their own."""
-        assert self.app is not None
+    def _misses(self, image: str, word: str) -> bool:
+        """Tell whether an image of the application, which holds its programs under their names, lacks a command."""
+        if self.app is None or not word or word.rpartition("/")[2] in known_programs():
+            return False
         reference = parse_reference(image).name
-        return any(fnmatchcase(reference, p.image) and p.command for p in self.app.programs.values())
+        return any(fnmatchcase(reference, p.image) and p.command[:1].isalnum() for p in self.app.programs.values())
 
     def build_of(self, image: str, program: str) -> Build | None:
         """Return what is special about an image of a program, if anything."""
@@ -138,16 +147,19 @@ class AppRuntime(GenericRuntime):
             self.past[key] = before
         self.version += 1
         process = self.running[key]
-        if self.app is None or run.reason == "StartError":
+        if run.reason == "StartError":
             return run
-        name = self.program_of(container, process.argv)
-        if name is None:
+        found = self.program_of(pod, container, process.argv)
+        if found is None:
+            problem = annotated_program(pod, container)
+            if isinstance(problem, str):
+                process.outcome.lines.append((0.0, "err", problem + "\n"))
             word = process.argv[0] if process.argv else ""
-            if word and word.rpartition("/")[2] not in known_programs() and self._belongs(container["image"]):
+            if self._misses(container["image"], word):
                 text = f'{RUNC}exec: "{word}": executable file not found in $PATH: unknown'
                 return self._refuse(process, text, 128)
             return run
-        proc = self._proc(pod, container, name, process, restart)
+        proc = self._proc(pod, container, found, process, restart)
         self.procs[key] = proc
         proc.write(proc.started_at, *proc.program.startup.log)
         if run.exit_code and run.exit_after is not None:
@@ -157,9 +169,8 @@ class AppRuntime(GenericRuntime):
         process.app = True
         return self._begin(pod, container, proc, process)
 
-    def _proc(self, pod: Obj, container: Obj, name: str, process: Process, restart: int) -> Proc:
-        assert self.app is not None
-        program = self.app.programs[name]
+    def _proc(self, pod: Obj, container: Obj, found: tuple[str, Program], process: Process, restart: int) -> Proc:
+        name, program = found
         limits = (container.get("resources") or {}).get("limits") or {}
         cpu = parse_quantity(limits.get("cpu"))
         build = self.build_of(container["image"], name)
@@ -322,11 +333,10 @@ class AppRuntime(GenericRuntime):
         return log_lines(proc, self.now(), since, limit)
 
     def _memory(self, pod: Obj, container: Obj, process: Process) -> float:
-        name = self.program_of(container, process.argv)
-        if name is None:
+        found = self.program_of(pod, container, process.argv)
+        if found is None:
             return super()._memory(pod, container, process)
-        assert self.app is not None
-        program: Program = self.app.programs[name]
+        name, program = found
         build = self.build_of(container["image"], name)
         return (program.memory + (build.memory if build is not None else 0.0)) * MIB
 

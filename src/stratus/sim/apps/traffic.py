@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from stratus.sim.apps.annotations import annotated_load
 from stratus.sim.apps.figures import Tick, UseFigures
 from stratus.sim.apps.flow import Flow, edge_figures, service_figures
 from stratus.sim.apps.latency import ZERO, Span, beyond, mixed, plus
 from stratus.sim.apps.paths import Answer, Fail, Hop, Outcome, capped, hop_of, merged, worded
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.runtime import AppRuntime, noise
-from stratus.sim.apps.schema import TRACED, Application, Call, Operation, Target, Value
+from stratus.sim.apps.schema import TRACED, Call, Load, Operation, Target, Value
 from stratus.sim.apps.wire import failure, misunderstood, too_late, wait_of
 from stratus.sim.controllers.common import matches
 from stratus.sim.network import NoSuchHost, Reached, Refused, TimedOut
@@ -50,14 +51,17 @@ class Traffic:
         surge: factor on the load's rate.
     """
 
-    def __init__(self, app: Application, namespace: str, control: ControlPlane, runtime: AppRuntime, seed: int) -> None:
-        self.app = app
+    def __init__(
+        self, load: Load | None, namespace: str, control: ControlPlane, runtime: AppRuntime, seed: int
+    ) -> None:
+        self._load = load
         self.namespace = namespace
         self.control = control
         self.runtime = runtime
         self.seed = seed
         self.surge = 1.0
         self._routes: dict[tuple[str, str, str], Route] = {}
+        self._loads: list[tuple[str, Load]] | None = None
         self._known = -1
         self._chaos: list[Obj] = []
         self._outcomes: dict[tuple[int, str], Outcome] = {}
@@ -73,6 +77,8 @@ class Traffic:
     def _on_change(self, change: Change) -> None:
         if change.resource in _WIRING:
             self._known = -1
+            if change.resource == "services":
+                self._loads = None
 
     # one tick
 
@@ -86,14 +92,12 @@ class Traffic:
         self._answers.clear()
         self._now, self._tick = now, int(now // seconds)
         flow = Flow(self._outcomes)
-        load = self.app.load
-        if load is not None:
-            total = self.rate(now)
+        for namespace, load in self.loads():
+            total = self.rate(load, now)
             whole = sum(m.share for m in load.mix)
-            entry = Target(address=_ENTRY, protocol=load.protocol, timeout=load.timeout)
             for mix in load.mix:
                 wiggle = 1.0 + 0.08 * (noise(self.seed, mix.operation, self._tick) - 0.5)
-                self._enter(flow, entry, mix.operation, total * mix.share / whole * wiggle)
+                self._enter(flow, namespace, load, mix.operation, total * mix.share / whole * wiggle)
         live = self.runtime.live()
         for proc in live:
             mine = id(proc)
@@ -108,19 +112,26 @@ class Traffic:
             tuple(self._use(live)),
         )
 
-    def rate(self, now: float) -> float:
-        """Return the users' requests per second at a moment."""
-        load = self.app.load
-        if load is None:
-            return 0.0
+    def loads(self) -> list[tuple[str, Load]]:
+        """Return (namespace, load): the application's own, and those that Services carry as annotations."""
+        if self._loads is None:
+            self._loads = [(self.namespace, self._load)] if self._load is not None else []
+            for service in self.control.store.list("services"):
+                load = annotated_load(service)
+                if load is not None:
+                    self._loads.append((service["metadata"]["namespace"], load))
+        return self._loads
+
+    def rate(self, load: Load, now: float) -> float:
+        """Return the requests per second of a load at a moment."""
         wave = 1.0 + load.swing * math.sin(2 * math.pi * now / 1800.0)
         jitter = 1.0 + 0.04 * (noise(self.seed, "load", self._tick) - 0.5)
         return load.rate * self.surge * wave * jitter
 
-    def _enter(self, flow: Flow, entry: Target, operation: str, rate: float) -> None:
-        load = self.app.load
-        assert load is not None
-        route = self._route(None, "entry", load.host, load.port)
+    def _enter(self, flow: Flow, namespace: str, load: Load, operation: str, rate: float) -> None:
+        entry = Target(address=_ENTRY, protocol=load.protocol, timeout=load.timeout)
+        host = load.host if "." in load.host else f"{load.host}.{namespace}"
+        route = self._route(None, f"entry {host}:{load.port}", host, load.port)
         answer = self._ask(route, None, "entry", entry, operation, load.host, load.port)
         hop = hop_of("entry", entry, operation, answer, 1.0)
         flow.follow(None, ("", ""), hop, rate, 0)
@@ -138,7 +149,7 @@ class Traffic:
         network = self.control.network
         source = self.control.store.get("pods", *proc.pod) if proc is not None else None
         home = proc.namespace if proc is not None else self.namespace
-        name = host if proc is not None or "." in host else f"{host}.{self.namespace}"
+        name = host
         resolved = network.resolve(source, name) if name else None
         if resolved is not None and resolved.service is not None:
             meta = resolved.service["metadata"]

@@ -149,7 +149,7 @@ def named(hands: Hands, step: s.AnyStep) -> str:
         kind, name = step.kind, step.name
     elif isinstance(step, s.ChangeDatabase) and (space, step.workload) not in hands.cluster.runtime.databases:
         return f"no datastore of a workload {step.workload} in {space}"
-    elif isinstance(step, s.Surge) and hands.cluster.traffic is None:
+    elif isinstance(step, s.Surge) and not hands.cluster.traffic.loads():
         return "the cluster has no application with a load"
     if not kind:
         return ""
@@ -288,7 +288,6 @@ def _inner(hands: Hands, step: s.AnyStep, space: str, fault: str, number: int) -
             database.cost = step.cost
         return [before]
     if isinstance(step, s.Surge):
-        assert cluster.traffic is not None
         before = Before("surge", (), cluster.traffic.surge)
         cluster.traffic.surge = step.factor
         return [before]
@@ -309,7 +308,7 @@ def take_back(hands: Hands, before: Before) -> None:
     cluster = hands.cluster
     if before.what == "database":
         cluster.runtime.databases[before.place[0], before.place[1]] = before.was.clone()
-    elif before.what == "surge" and cluster.traffic is not None:
+    elif before.what == "surge":
         cluster.traffic.surge = before.was
     elif before.what == "image":
         cluster.registry.add_rule(before.place[0], exists=True)

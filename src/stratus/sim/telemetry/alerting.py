@@ -165,9 +165,9 @@ def _container(entry: dict[str, Any], condition: str, now: float, window: float)
     if condition == "crash-looping":
         return waiting if waiting == "CrashLoopBackOff" else ""
     for ended in (state.get("terminated"), (entry.get("lastState") or {}).get("terminated")):
-        if ended and ended.get("reason") == "OOMKilled" and ended.get("finishedAt"):
-            if now - parse_iso(ended["finishedAt"]) <= window:
-                return "OOMKilled"
+        when = (ended or {}).get("finishedAt", "")
+        if ended and ended.get("reason") == "OOMKilled" and when and now - parse_iso(when) <= window:
+            return "OOMKilled"
     return ""
 
 
