@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class AppRuntime(GenericRuntime):
         procs: programs by (pod uid, container), the present run of each; `past` the run before.
         databases: state of datastores by (namespace, workload).
         version: grows whenever something changes that the store does not show (who serves, who may log in).
+        judge: says which share of requests for an operation succeeds now, and with what message the others fail.
     """
 
     def __init__(self, registry: ImageRegistry, app: Application | None = None) -> None:
@@ -63,6 +65,7 @@ class AppRuntime(GenericRuntime):
         self.past: dict[Key, Proc] = {}
         self.databases: dict[tuple[str, str], Database] = {}
         self.version = 0
+        self.judge: Callable[[Proc, str], tuple[float, str]] | None = None
         self._matched: dict[tuple[str, ...], str | None] = {}
         for pattern in app.registry.missing if app is not None else ():
             registry.add_rule(pattern, exists=False)
@@ -307,9 +310,14 @@ class AppRuntime(GenericRuntime):
             return super().http(pod, container, port, method, path, data)
         if proc.program.protocol != "http":
             return HttpReply(0)
-        name = path.partition("?")[0].strip("/")
-        known = not name or name in proc.program.operations or "*" in proc.program.operations
-        return HttpReply(200, "ok\n") if known else HttpReply(404, "404 page not found\n")
+        asked = path.partition("?")[0]
+        if asked == "/":
+            return HttpReply(200, "ok\n")
+        name = next((n for n, o in proc.program.operations.items() if asked in (o.path, f"/{n}")), "")
+        if not name and "*" not in proc.program.operations:
+            return HttpReply(404, "404 page not found\n")
+        ok, message = self.judge(proc, name or "*") if self.judge is not None else (1.0, "")
+        return HttpReply(200, "ok\n") if ok >= 0.5 else HttpReply(500, f"{message}\n")
 
     def exec(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> ExecResult:
         """Run a command inside a running container; database clients reach the database's state."""

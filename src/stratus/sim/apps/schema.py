@@ -100,11 +100,13 @@ class Operation(Part):
         wait_ms: time spent without CPU (disk, locks).
         cpu_ms: CPU time.
         error_rate: share of requests that fail in normal life.
+        path: for HTTP, where it is asked for (`/` and the operation's name, too).
     """
 
     wait_ms: float = Field(default=0.5, ge=0)
     cpu_ms: float = Field(default=1.0, ge=0)
     error_rate: float = Field(default=0.0, ge=0, le=1)
+    path: str = ""
     calls: tuple[Call, ...] = ()
 
 
@@ -159,7 +161,7 @@ class Datastore(Part):
     Attributes:
         auth: whether logins and roles are checked.
         accounts: who exists at first.
-        denied: log lines of the server when a login or an operation is refused; `{user}`, `{database}`, `{reason}`.
+        denied: log lines of the server when a login or an operation is refused; `{user}`, `{reason}`.
         names: databases that exist.
     """
 

@@ -68,6 +68,7 @@ class Traffic:
         self._answers: dict[tuple[int, str, str], Answer] = {}
         self._now = 0.0
         self._tick = 0
+        runtime.judge = self.success
         self._unsubscribe = control.store.subscribe(self._on_change)
 
     def close(self) -> None:
@@ -84,13 +85,8 @@ class Traffic:
 
     def run(self, now: float, seconds: float) -> Tick:
         """Compute the figures of the `seconds` that end now, and how busy everything is from here on."""
-        if self._known != self.runtime.version:
-            self._routes.clear()
-            self._chaos = self.control.store.list("networkchaos.chaos-mesh.org")
-            self._known = self.runtime.version
-        self._outcomes.clear()
-        self._answers.clear()
         self._now, self._tick = now, int(now // seconds)
+        self._look()
         flow = Flow(self._outcomes)
         for namespace, load in self.loads():
             total = self.rate(load, now)
@@ -111,6 +107,23 @@ class Traffic:
             {edge: edge_figures(s) for edge, s in sorted(flow.edges.items())},
             tuple(self._use(live)),
         )
+
+    def _look(self) -> None:
+        """Forget what was worked out before; connections are kept as long as nothing changed that they rest on."""
+        if self._known != self.runtime.version:
+            self._routes.clear()
+            self._chaos = self.control.store.list("networkchaos.chaos-mesh.org")
+            self._known = self.runtime.version
+        self._outcomes.clear()
+        self._answers.clear()
+
+    def success(self, proc: Proc, operation: str) -> tuple[float, str]:
+        """Return the share of requests for an operation that would succeed now, and the commonest error."""
+        self._look()
+        found = self.outcome(proc, operation)
+        if found is None:
+            return 0.0, misunderstood(proc.program.protocol, proc.name, operation)
+        return found.ok, max(found.fails, key=lambda f: (f.weight, f.message)).message if found.fails else ""
 
     def loads(self) -> list[tuple[str, Load]]:
         """Return (namespace, load): the application's own, and those that Services carry as annotations."""
@@ -410,7 +423,10 @@ class Traffic:
                 at = now - seconds * (whole - number) / (whole + 1)
                 host, port = proc.addresses.get(target, ("", 0))
                 template = style.error if target else style.failed
-                proc.write(at, template, target=target, operation=operation, message=message, address=f"{host}:{port}")
+                told = message.replace('"', '\\"') if '"{message}"' in template else message
+                proc.write(at, template, target=target, operation=operation, message=told, address=f"{host}:{port}")
+            if target and whole:
+                self._denied(proc, target, operation, message, now)
         for proc in live:
             style = proc.program.logs
             ops = asked.get(id(proc))
@@ -423,6 +439,17 @@ class Traffic:
                 proc.write(now - 0.4, style.slow, operation=busiest, ms=ms)
             if style.access and self._tick % 12 == int(12 * noise(proc.uid, proc.container)):
                 proc.write(now - 0.2, *style.access, operation=busiest, rate=f"{proc.rps:.1f}")
+
+    def _denied(self, proc: Proc, target: str, operation: str, message: str, now: float) -> None:
+        """Let a datastore tell of a login or operation that it refused."""
+        answer = self._answers.get((id(proc), target, operation))
+        if answer is None or proc.program.targets[target].login is None:
+            return
+        for _, server in answer.branches:
+            if self.runtime.refusal(proc, target, server, operation) == message:
+                user = proc.logins[target][0]
+                store = server.program.datastore
+                server.write(now, *(store.denied if store is not None else ()), user=user, reason=message)
 
 
 def _hits(chaos: Obj, pod: Obj) -> bool:
