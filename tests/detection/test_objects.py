@@ -58,6 +58,8 @@ def ended(reason: str, code: int, age: float) -> Obj:
     [
         pytest.param([*app("web"), node()], id="all-well"),
         pytest.param(with_pod(restarts=1, last=ended("Error", 1, 3600)), id="one-restart-an-hour-ago"),
+        pytest.param(with_pod(restarts=5, age=900.0, last=ended("Error", 1, 420),
+                              state={"running": {"startedAt": iso(NOW - 400)}}), id="recovered-after-restarts"),
         pytest.param(with_pod(age=8.0, ready=False), id="a-pod-starting"),
         pytest.param([*app("web"), node(), service("unused", {"app": "gone"}, age=1e6)], id="a-service-left-over"),
         pytest.param([*app("web"), node(), node("node-2", unschedulable=True)], id="a-cordoned-node"),
@@ -87,7 +89,8 @@ def test_a_warning_event_alone_is_no_incident() -> None:
          "container-config"),
         ({"state": ended("Error", 1, 30), "ready": False}, "crash-loop"),
         ({"last": ended("OOMKilled", 137, 60), "restarts": 1}, "oom-killed"),
-        ({"last": ended("Error", 1, 60), "restarts": 9, "age": 1800.0}, "restarting"),
+        ({"last": ended("Error", 1, 60), "restarts": 9, "age": 1800.0,
+          "state": {"running": {"startedAt": iso(NOW - 55)}}}, "restarting"),
         ({"ready": False, "age": 300.0}, "not-ready"),
     ],
 )  # fmt: skip

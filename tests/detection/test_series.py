@@ -130,3 +130,14 @@ def test_nothing_read_is_not_health() -> None:
     assert (
         found(observation(*WELL, missing={"Pod": "forbidden"}, series=(series("web", errors=0.5),))).anomalous is True
     )
+
+
+def test_requests_that_failed_at_once_do_not_make_the_normal_latency_look_slow() -> None:
+    """During an outage everything fails fast; afterwards the old latency is back, and that is no incident."""
+    points = tuple(
+        SeriesPoint(at=NOW - 900 + 15 * i, rate=10.0, error_rate=0.5 if 20 <= i < 45 else 0.0,
+                    latency_p99=0.005 if 20 <= i < 45 else 0.04)
+        for i in range(61)
+    )  # fmt: skip
+    recovered = ServiceSeries(namespace="shop", service="web", points=points)
+    assert found(observation(*WELL, series=(recovered,))).anomalous is False

@@ -147,3 +147,8 @@ def test_the_plausible_rollout_is_tried_first_and_the_database_second() -> None:
         plan = RulesReasoner().plan(case, second)
         assert plan is not None
         assert "--limits=cpu=" in plan.steps[0].command
+        for step in plan.steps:
+            eyes.kubectl(step.command)
+        eyes.sim.advance(400)
+        detection = eyes.case().detection
+        assert detection.anomalous is False, [a.summary for a in detection.anomalies]

@@ -27,6 +27,8 @@ from stratus.model.diagnosis import Anomaly
 STUCK = 60.0
 """Seconds for which a pod may be on its way without being news."""
 UNSCHEDULED = 5.0
+STEADY = 300.0
+"""Seconds of running after which a container that used to restart counts as recovered."""
 STUCK_TERMINATING = 300.0
 
 
@@ -108,6 +110,8 @@ def _broken(c: ContainerView, now: float, born: float, owner: str) -> tuple[str,
     down = "terminated" in (c.status.get("state") or {}) and bool(code)
     if down and (c.restarts or now - finished > 10.0):
         return ("crash-loop", f"is down: container {c.name} {why}, {c.restarts} restarts", finished, True)
+    if c.running and c.restarts and now - c.started > max(STEADY, (now - born) / c.restarts):
+        return None  # it has been up for longer than it used to last: it is over
     if ended.get("reason") == "OOMKilled" and now - finished < RECENT:
         return ("oom-killed", f"was killed for memory: container {c.name}, {c.restarts} restarts", finished, True)
     if c.restarts >= 2 and code and now - finished < RECENT and (now - born) / c.restarts < RECENT:

@@ -63,18 +63,30 @@ def recent(points: Sequence[SeriesPoint], get: Get) -> float | None:
     return median(known) if len(known) >= MIN_KNOWN else None
 
 
-def levels(points: Sequence[SeriesPoint], get: Get, calm_until: float, *, high_is_bad: bool = True) -> Levels:
-    """Compare the present with the calmest third of what lies before `calm_until` (epoch seconds)."""
-    now = recent(points, get)
+def levels(
+    points: Sequence[SeriesPoint],
+    get: Get,
+    calm_until: float,
+    *,
+    high_is_bad: bool = True,
+    normal: Get | None = None,
+) -> Levels:
+    """Compare the present with the calmest third of what lies before `calm_until` (epoch seconds).
+
+    `normal`, when given, reads the figure for the normal level only.
+    """
+    now, get_normal = recent(points, get), normal or get
     before = [p for p in points if p.at < calm_until]
     thirds = [before[i * len(before) // 3 : (i + 1) * len(before) // 3] for i in range(3)]
-    middles = [median(known) for part in thirds if len(known := [v for p in part if (v := get(p)) is not None]) >= 2]
-    normal = None
+    middles = [
+        median(known) for part in thirds if len(known := [v for p in part if (v := get_normal(p)) is not None]) >= 2
+    ]
+    level = None
     if middles:
-        normal = min(middles) if high_is_bad else max(middles)
+        level = min(middles) if high_is_bad else max(middles)
     since = 0.0
-    if now is not None and normal is not None:
-        edge = (now + normal) / 2
+    if now is not None and level is not None:
+        edge = (now + level) / 2
         for point in reversed(points):
             value = get(point)
             if value is None:
@@ -82,7 +94,7 @@ def levels(points: Sequence[SeriesPoint], get: Get, calm_until: float, *, high_i
             if (value < edge) if high_is_bad else (value > edge):
                 break
             since = point.at
-    return Levels(now, normal, since)
+    return Levels(now, level, since)
 
 
 def _service(observation: Observation, series: ServiceSeries, health: HealthSettings) -> list[Anomaly]:
@@ -96,7 +108,14 @@ def _service(observation: Observation, series: ServiceSeries, health: HealthSett
         text = f"{series.service}: {errors.now:.1%} of requests fail"
         text += f", normally {errors.normal:.1%}" if errors.normal is not None else ""
         found.append(_anomaly("error-rate", series, text, severity, _start(errors, points)))
-    latency = levels(points, lambda p: p.latency_p99, calm)
+    # what fails at once is fast: such times say nothing about the normal latency
+    sound = health.error_floor + health.min_difference
+    latency = levels(
+        points,
+        lambda p: p.latency_p99,
+        calm,
+        normal=lambda p: None if (p.error_rate or 0.0) > sound + (errors.normal or 0.0) else p.latency_p99,
+    )
     if latency.now is not None:
         normal = latency.normal
         slow = (
