@@ -207,12 +207,13 @@ def test_a_late_arrival_counts_once(tmp_path):
         assert plain(cluster) == before
 
 
-def test_an_unknowable_write_ends_with_a_human_and_the_rest_undone(tmp_path):
+@pytest.mark.parametrize("fault", ["lost_before", "unavailable"])
+def test_an_unknowable_write_ends_with_a_human_and_the_rest_undone(fault, tmp_path):
     _, cluster, journal = fresh(tmp_path)
     cluster.managed = False
     with journal:
         world(cluster)
-        cluster.faults = ["", "lost_before"]
+        cluster.faults = ["", fault]
 
         def stranger(write):
             if write.target.name == "conf":

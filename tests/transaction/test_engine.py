@@ -19,9 +19,10 @@ from txn_fake import (
     set_env,
     set_image,
 )
-from txn_kit import INCIDENT, SETTINGS, engine_on, plain
+from txn_kit import INCIDENT, PATIENT, SETTINGS, engine_on, plain
 
 from stratus.errors import BudgetSpent, ClusterUnreachable, CommandRefused, JournalError, TransactionError
+from stratus.model.actions import ApiWrite
 from stratus.settings import LimitSettings
 from stratus.transaction.carrier import write_key
 
@@ -410,3 +411,61 @@ def test_journal_failure_stops_before_the_write(cluster, journal):
         engine.begin("i1", "t1", (planned(scale("web", 3)),), "shop")
     assert cluster.snapshot() == before
     assert cluster.applied == []
+
+
+def test_a_slow_crash_is_waited_for(cluster, journal):
+    """Containers that failed after a minute are watched for longer than a minute before they count as healed."""
+    world(cluster)
+    engine = engine_on(cluster, journal, healed=healed, settings=PATIENT)
+    engine._probe.ran = 60.0
+    engine.begin("i1", "t1", (planned(set_image("web", "web:2")),), "shop")
+    assert engine.validate("t1", INCIDENT).verdict == "RESOLVED"
+    after = engine.show("t1").health_after
+    assert after[-1].at - after[0].at >= 90.0
+
+
+def test_it_looks_until_things_stand_still(cluster, journal):
+    """Health that comes late is waited for; health that does not come is not waited for until the end."""
+    world(cluster)
+    began = cluster.clock.now()
+    slow = engine_on(cluster, journal, healed=lambda c: healed(c) and c.clock.now() > began + 20, settings=PATIENT)
+
+    class Rolling(type(slow._probe)):
+        def settled(self, namespaces=()):
+            return cluster.clock.now() > began + 15
+
+    slow._probe = Rolling(cluster, slow._probe.healed)
+    slow.begin("i1", "t1", (planned(set_image("web", "web:2")),), "shop")
+    assert slow.validate("t1", INCIDENT).verdict in ("RESOLVED", "IMPROVED")
+    slow.commit("t1")
+    other = engine_on(cluster, journal, settings=PATIENT)
+    other.begin("i1", "t2", (planned(scale("web", 5)),), "shop")
+    start = cluster.clock.now()
+    assert other.validate("t2", INCIDENT).verdict == "UNCHANGED"
+    assert cluster.clock.now() - start < 30
+
+
+def test_health_of_other_namespaces_can_be_watched(cluster, journal):
+    world(cluster)
+    engine = engine_on(cluster, journal)
+    seen = []
+    sample = engine._probe.sample
+    engine._probe.sample = lambda namespaces=(): (seen.append(namespaces), sample(namespaces))[1]
+    engine.begin("i1", "t1", (planned(scale("web", 5)),), "shop", watch=("front", "shop"))
+    assert set(seen) == {("front", "shop")}
+    assert [lock.ref.namespace for lock in engine._live["t1"].locks._locks] == ["shop"]
+
+
+def test_objects_without_a_namespace(cluster, journal):
+    node = obj("Node", "n1", "", spec={}, labels={"a": "b"})
+    cluster.put(node)
+    before = plain(cluster)
+    cordon = ApiWrite(
+        method="PATCH", target=ref("Node", "n1", ""), plural="nodes", namespaced=False,
+        body={"spec": {"unschedulable": True}}, patch_type="application/merge-patch+json",
+    )  # fmt: skip
+    engine = engine_on(cluster, journal)
+    engine.begin("i1", "t1", (planned(cordon),), "cluster")
+    assert ("Lease", "default", "stratus-writer-cluster") in cluster.objects
+    assert engine.undo("t1", "test").state == "undone"
+    assert plain(cluster) == before

@@ -14,7 +14,7 @@ from stratus.model.evidence import SeriesPoint, ServiceSeries
 from stratus.model.health import SystemHealth
 from stratus.settings import HealthSettings
 from stratus.telemetry.base import Telemetry
-from stratus.transaction.health import assess, score, settled
+from stratus.transaction.health import assess, patience, score, settled
 from stratus.transaction.sampling import HealthProbe
 
 SETTINGS = HealthSettings()
@@ -241,6 +241,21 @@ def test_settled_daemons_and_manual_updates():
     paused["spec"]["paused"] = True
     assert settled({"Deployment": [paused]})
     assert settled({})
+
+
+def test_patience_is_the_longest_run_that_failed():
+    ended = {"exitCode": 137, "startedAt": iso(NOW - 100), "finishedAt": iso(NOW - 40)}
+    clean = {"exitCode": 0, "startedAt": iso(NOW - 900), "finishedAt": iso(NOW - 40)}
+    gone = pod("gone", status={"lastState": {"terminated": {**ended, "startedAt": iso(NOW - 999)}}})
+    gone["metadata"]["deletionTimestamp"] = iso(NOW)
+    pods = [
+        pod("a", status={"lastState": {"terminated": ended}}),
+        pod("b", status={"state": {"terminated": clean}}),
+        pod("c"),
+        gone,
+    ]
+    assert patience({"Pod": pods}) == 60.0
+    assert patience({}) == 0.0
 
 
 class Source:

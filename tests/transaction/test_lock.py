@@ -223,6 +223,35 @@ def test_a_writer_that_lost_its_lease_stops_before_its_next_write(cluster, clock
     assert [m for _, m, _ in cluster.applied] == ["PATCH", "PUT"]
 
 
+def test_a_lost_lease_is_noticed_before_the_write_itself(cluster, clock):
+    """The rival has a journal of its own: only the Lease can tell."""
+    cluster.put(deployment("web"))
+    rival = lock_on(cluster, "rival")
+
+    def trip(name):
+        if name == "journal:intended:1:after":
+            clock.advance(31)
+            rival.acquire()
+
+    one = engine_on(cluster, MemoryJournal(), tripwire=trip)
+    with pytest.raises(LeaseLost, match="taken over by rival"):
+        one.begin("i", "t1", (planned(scale("web", 3)), planned(scale("web", 4))), "shop")
+    assert len(cluster.applied) == 1
+    undoing = engine_on(cluster, MemoryJournal(), identity="engine-2")
+    rival.release()
+    undoing.begin("i", "t2", (planned(scale("web", 5)),), "shop")
+
+    def late(name):
+        if name == "journal:undo_intended:0:after":
+            clock.advance(31)
+            rival.acquire()
+
+    undoing._live["t2"]._trip = late
+    with pytest.raises(LeaseLost, match="taken over by rival"):
+        undoing.undo("t2", "test")
+    assert len(cluster.applied) == 2
+
+
 def test_two_recoverers_do_not_both_undo(cluster, clock):
     """The second starts at every step of the first one's recovery; the object is written back once."""
     for at in itertools.count():

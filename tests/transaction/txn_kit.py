@@ -19,6 +19,7 @@ from stratus.transaction.sqlite import SqliteJournal
 from stratus.transaction.verdict import Conditions
 
 SETTINGS = Settings(health=HealthSettings(samples=2, sample_interval=1.0, settle_min=0.0, settle_max=30.0, quiet=2.0))
+PATIENT = SETTINGS.model_copy(update={"health": SETTINGS.health.model_copy(update={"settle_max": 300.0})})
 INCIDENT = Conditions(services=("shop/web",))
 
 
@@ -31,7 +32,7 @@ class ScriptedProbe:
 
     def __init__(self, cluster: FakeCluster, healed: Any = lambda cluster: False) -> None:
         self.cluster, self.healed = cluster, healed
-        self.looks = 0
+        self.looks, self.ran = 0, 0.0
 
     def sample(self, namespaces: tuple[str, ...] = ()) -> HealthVector:
         self.looks += 1
@@ -44,6 +45,9 @@ class ScriptedProbe:
 
     def settled(self, namespaces: tuple[str, ...] = ()) -> bool:
         return True
+
+    def patience(self, namespaces: tuple[str, ...] = ()) -> float:
+        return self.ran
 
 
 class Tripwire:

@@ -125,13 +125,13 @@ class Carrier:
         self.story = further(self.story, entry)
         self._trip(f"{name}:after")
 
-    def samples(self, count: int) -> tuple[HealthVector, ...]:
-        """Take several health samples, an interval apart, keeping the lock."""
+    def samples(self, count: int, interval: float) -> tuple[HealthVector, ...]:
+        """Take several health samples, `interval` seconds apart, keeping the lock."""
         found = []
         for place in range(count):
             if place:
-                self.pause(self._settings.health.sample_interval)
-            found.append(self._probe.sample(self.story.namespaces))
+                self.pause(interval)
+            found.append(self._probe.sample(self.story.watched))
         return tuple(found)
 
     def pause(self, seconds: float) -> None:
@@ -154,8 +154,13 @@ class Carrier:
         return next(w for w in self.transaction.writes if w.index == index)
 
     def _measure(self, command: Command, reason: str) -> None:
-        vectors = self.samples(self._settings.health.samples)
-        self.append("measured", body={"health": [v.model_dump(mode="json") for v in vectors]})
+        health = self._settings.health
+        vectors = self.samples(health.samples, health.sample_interval)
+        body = {
+            "health": [v.model_dump(mode="json") for v in vectors],
+            "patience": self._probe.patience(self.story.watched),
+        }
+        self.append("measured", body=body)
 
     def _intend(self, command: Command, reason: str) -> None:
         i, planned = command.index, self._plan(command)

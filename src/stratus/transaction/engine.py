@@ -25,6 +25,8 @@ from stratus.transaction.verdict import Conditions, cleared, judge, steady
 
 CLUSTER_SCOPE = "cluster"
 """Lock scope of objects that have no namespace."""
+PATIENCE = 1.5
+"""Times as long as failing containers ran before they failed that they have to run now."""
 
 
 class TransactionEngine:
@@ -56,7 +58,15 @@ class TransactionEngine:
         self._identity, self._tripwire = identity, tripwire
         self._live: dict[str, Carrier] = {}
 
-    def begin(self, incident: str, txn_id: str, writes: tuple[PlannedWrite, ...], scope: str) -> Transaction:
+    def begin(
+        self,
+        incident: str,
+        txn_id: str,
+        writes: tuple[PlannedWrite, ...],
+        scope: str,
+        *,
+        watch: tuple[str, ...] = (),
+    ) -> Transaction:
         """Execute writes as one transaction: all of them, or none.
 
         Takes the lock, samples health, and for each write journals intent and pre-image before sending it. A write
@@ -65,6 +75,7 @@ class TransactionEngine:
 
         Args:
             scope: namespace to lock and watch besides those of the writes; `cluster`: none.
+            watch: further namespaces whose health counts, such as those of the incident's services.
 
         Raises:
             CommandRefused: a write cannot be taken back; nothing was sent.
@@ -88,6 +99,7 @@ class TransactionEngine:
                 "scope": scope,
                 "cluster": cluster,
                 "namespaces": spaces,
+                "watched": sorted({*spaces, *watch}),
                 "wide": wide,
                 "identity": self._identity,
                 "writes": [p.model_dump(mode="json") for p in plans],
@@ -102,7 +114,9 @@ class TransactionEngine:
             fresh = self._story(txn_id)
             assert fresh is not None
             self._live[txn_id] = self._carrier(fresh, locks)
-        elif story.transaction.incident != incident or len(story.plans) != len(writes):
+        elif story.transaction.incident != incident or (
+            [p.command for p in story.plans] != [p.command for p in writes]
+        ):
             raise TransactionError(
                 f"transaction {txn_id} of incident {story.transaction.incident} is in the journal with other writes; "
                 "give the new one an id of its own"
@@ -240,17 +254,20 @@ class TransactionEngine:
         return identity.uid or identity.server
 
     def _judged(self, carrier: Carrier, conditions: Conditions) -> tuple[tuple[HealthVector, ...], VerdictReport]:
-        health, spaces = self._settings.health, carrier.story.namespaces
+        health, spaces = self._settings.health, carrier.story.watched
         deadline = min(self._clock.now() + health.settle_max, carrier.deadline())
         carrier.pause(health.settle_min)
         while not self._probe.settled(spaces) and self._clock.now() < deadline:
             carrier.pause(health.sample_interval)
         # As many samples as cover the time for which the incident has to stay quiet.
         count = max(health.samples, math.ceil(health.quiet / health.sample_interval) + 1)
+        # A container that failed after a minute has to live longer than a minute now; never more than half the time.
+        span = min(PATIENCE * carrier.story.patience, health.settle_max / 2)
+        interval = max(health.sample_interval, span / (count - 1))
         before = carrier.transaction.health_before
         last: tuple[tuple[HealthVector, ...], VerdictReport] | None = None
         while True:
-            after = carrier.samples(count)
+            after = carrier.samples(count, interval)
             report = judge(before, after, conditions, health)
             if report.verdict == "RESOLVED" or self._clock.now() >= deadline:
                 return after, report

@@ -80,6 +80,21 @@ def settled(objects: Mapping[str, Iterable[Json]]) -> bool:
     return all(_converged(kind, obj) for kind in WORKLOADS for obj in objects.get(kind, ()))
 
 
+def patience(objects: Mapping[str, Iterable[Json]]) -> float:
+    """Return for how many seconds the most long-lived of the containers that failed ran before it did; 0.0: none.
+
+    A container that runs for a minute before it fails looks healthy for a minute after any change.
+    """
+    longest = 0.0
+    for pod in objects.get("Pod", ()):
+        for status in _statuses(pod) if _live(pod) else ():
+            for state in (status.get("state") or {}, status.get("lastState") or {}):
+                ended = state.get("terminated") or {}
+                if ended.get("exitCode") and ended.get("startedAt") and ended.get("finishedAt"):
+                    longest = max(longest, _at(ended["finishedAt"]) - _at(ended["startedAt"]))
+    return longest
+
+
 def _entry(
     key: Key,
     group: list[_Workload],

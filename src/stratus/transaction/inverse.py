@@ -302,9 +302,14 @@ def _unchange(record: WriteRecord, now: Json | None, key: str, owners: Mapping[s
         return Inverse(conflicts=(f"{name}: it is being deleted",))
     merged = reverted(record, now)
     conflicts = tuple(f"{name}: {dotted(path) or 'the whole object'}" for path in merged.conflicts)
+    applied = record.write.patch_type == "application/apply-patch+yaml"
+    notes = (
+        (f"{name}: who owns the fields; the owner's next server-side apply may report conflicts",) if applied else ()
+    )
     if alike(merged.value, now):
-        return Inverse(conflicts=conflicts)
-    return Inverse(writes=(_write(record, "PUT", now, merged.value, key),), conflicts=conflicts)
+        return Inverse(conflicts=conflicts, not_identical=notes)
+    put = _write(record, "PUT", now, merged.value, key)
+    return Inverse(writes=(put,), conflicts=conflicts, not_identical=notes)
 
 
 def reverted(record: WriteRecord, now: Json) -> Reverted:

@@ -95,7 +95,9 @@ class Story(Noun):
         count: events read.
         plans: the writes as they were planned.
         ledger: where the protocol stands.
-        namespaces: those locked and watched.
+        namespaces: those locked.
+        watched: those whose health is sampled.
+        patience: seconds that failing containers ran before they failed, when it began.
         wide: whether it also changes objects without a namespace.
     """
 
@@ -104,6 +106,8 @@ class Story(Noun):
     plans: tuple[PlannedWrite, ...]
     ledger: Ledger
     namespaces: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+    patience: float = 0.0
     wide: bool = False
 
 
@@ -137,9 +141,15 @@ def _told(story: Story | None, entry: Entry, ledger: Ledger) -> Story:
             cluster=body.get("cluster", ""),
         )  # fmt: skip
         plans = tuple(PlannedWrite.model_validate(p) for p in body["writes"])
-        spaces = tuple(body.get("namespaces", ()))
-        wide = bool(body.get("wide"))
-        return Story(count=1, transaction=transaction, plans=plans, ledger=ledger, namespaces=spaces, wide=wide)
+        return Story(
+            count=1,
+            transaction=transaction,
+            plans=plans,
+            ledger=ledger,
+            namespaces=tuple(body.get("namespaces", ())),
+            watched=tuple(body.get("watched", ())),
+            wide=bool(body.get("wide")),
+        )
     old = story.transaction
     change: Json = {"state": _state(ledger)}
     match entry.kind:
@@ -160,7 +170,10 @@ def _told(story: Story | None, entry: Entry, ledger: Ledger) -> Story:
     refs = {w.write.target.key: w.write.target for w in writes if w.state != "failed"}
     change["touched"] = tuple(refs.values())
     transaction = old.model_copy(update=change)
-    return story.model_copy(update={"count": story.count + 1, "transaction": transaction, "ledger": ledger})
+    news: Json = {"count": story.count + 1, "transaction": transaction, "ledger": ledger}
+    if entry.kind == "measured":
+        news["patience"] = float(body.get("patience", 0.0))
+    return story.model_copy(update=news)
 
 
 def _rewritten(

@@ -12,7 +12,7 @@ from stratus.model.evidence import SeriesPoint
 from stratus.model.health import HealthVector
 from stratus.settings import HealthSettings
 from stratus.telemetry.base import Telemetry
-from stratus.transaction.health import WORKLOADS, Key, assess, settled
+from stratus.transaction.health import WORKLOADS, Key, assess, patience, settled
 
 KINDS = (*WORKLOADS, "Pod", "Service", "EndpointSlice")
 STALE = 4
@@ -28,6 +28,10 @@ class Probe(Protocol):
 
     def settled(self, namespaces: tuple[str, ...] = ()) -> bool:
         """Tell whether all rollouts in the namespaces have converged; False when that cannot be read."""
+        ...
+
+    def patience(self, namespaces: tuple[str, ...] = ()) -> float:
+        """Return how many seconds containers that fail there have run before they did; 0.0 when none fails."""
         ...
 
 
@@ -72,6 +76,11 @@ class HealthProbe:
         """Tell whether all rollouts have converged. See `Probe.settled`."""
         objects, missing = self._objects(namespaces or self._namespaces, WORKLOADS)
         return "objects" not in missing and settled(objects)
+
+    def patience(self, namespaces: tuple[str, ...] = ()) -> float:
+        """Say how long failing containers ran. See `Probe.patience`."""
+        objects, _ = self._objects(namespaces or self._namespaces, ("Pod",))
+        return patience(objects)
 
     def _objects(
         self, spaces: tuple[str, ...], kinds: tuple[str, ...] = KINDS

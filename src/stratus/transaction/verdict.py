@@ -259,7 +259,9 @@ def _objects(
     better = mean(ill) - mean(ills) >= 0.5 and max(ills) < max(ill) and serving and not silenced
     found.append(_change(key, "crashing", mean(ill), mean(ills), 0.5, _direction(better, worse)))
     grown, growing = _growth([s.restarts for s in old]), _growth([s.restarts for s in new])
-    found.append(_change(key, "restarts", grown, growing, 0.5, "worse" if growing and not grown else "same"))
+    # What crashed before goes on restarting at its own pace: only where nothing crashed is a restart news.
+    news = growing > 0 and not grown and not any(ill)
+    found.append(_change(key, "restarts", grown, growing, 0.5, "worse" if news else "same"))
     return found
 
 
