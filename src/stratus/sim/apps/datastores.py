@@ -188,6 +188,8 @@ def _statements(script: str, name: str) -> list[tuple[str, str]]:
                 found.append((name, text))
         else:
             piece += c
+    if piece.strip(" ;\n"):
+        raise _Refusal("SyntaxError: missing ) or quote at the end of the script")
     return found
 
 

@@ -67,6 +67,7 @@ class Traffic:
         self._outcomes: dict[tuple[int, str], Outcome] = {}
         self._answers: dict[tuple[int, str, str], Answer] = {}
         self._now = 0.0
+        self._seconds = 5.0
         self._tick = 0
         runtime.judge = self.success
         self._unsubscribe = control.store.subscribe(self._on_change)
@@ -85,8 +86,8 @@ class Traffic:
 
     def run(self, now: float, seconds: float) -> Tick:
         """Compute the figures of the `seconds` that end now, and how busy everything is from here on."""
-        self._now, self._tick = now, int(now // seconds)
-        self._look()
+        self._seconds = seconds
+        self._look(now)
         flow = Flow(self._outcomes)
         for namespace, load in self.loads():
             total = self.rate(load, now)
@@ -108,8 +109,9 @@ class Traffic:
             tuple(self._use(live)),
         )
 
-    def _look(self) -> None:
+    def _look(self, now: float) -> None:
         """Forget what was worked out before; connections are kept as long as nothing changed that they rest on."""
+        self._now, self._tick = now, int(now // self._seconds)
         if self._known != self.runtime.version:
             self._routes.clear()
             self._chaos = self.control.store.list("networkchaos.chaos-mesh.org")
@@ -119,7 +121,7 @@ class Traffic:
 
     def success(self, proc: Proc, operation: str) -> tuple[float, str]:
         """Return the share of requests for an operation that would succeed now, and the commonest error."""
-        self._look()
+        self._look(self.control.clock.now())
         found = self.outcome(proc, operation)
         if found is None:
             return 0.0, misunderstood(proc.program.protocol, proc.name, operation)
@@ -447,9 +449,9 @@ class Traffic:
             return
         for _, server in answer.branches:
             if self.runtime.refusal(proc, target, server, operation) == message:
-                user = proc.logins[target][0]
+                user, reason = proc.logins[target][0], message.replace('"', '\\"')
                 store = server.program.datastore
-                server.write(now, *(store.denied if store is not None else ()), user=user, reason=message)
+                server.write(now, *(store.denied if store is not None else ()), user=user, reason=reason)
 
 
 def _hits(chaos: Obj, pod: Obj) -> bool:
