@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -61,8 +62,8 @@ def test_environment(lab: Any) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "no"}}}]}, "couldn't find key no in ConfigMap default/cm"),
-        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k"}}}]}, 'secret "none" not found'),
+        ({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "no"}}}]}, "couldn't find key no in ConfigMap default/cm"),  # noqa: E501
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k"}}}]}, 'secret "none" not found'),  # noqa: E501
         ({"envFrom": [{"configMapRef": {"name": "none"}}]}, 'configmap "none" not found'),
     ],
 )  # fmt: skip
@@ -124,7 +125,7 @@ def test_back_off_doubles_to_five_minutes(lab: Any) -> None:
         if count > seen:
             seen = count
             starts.append(second)
-    gaps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(starts)]
     for gap, least in zip(gaps[1:], (10, 20, 40, 80, 160, 300, 300, 300), strict=False):
         assert least <= gap <= least + 20
     assert len(gaps) >= 8
@@ -200,7 +201,7 @@ def test_images_that_need_a_password(lab: Any) -> None:
 
 def test_too_little_memory_for_the_image(lab: Any) -> None:
     lab.apply(pod(container={"image": "mongo:7", "resources": {"limits": {"memory": "32Mi"}}}))
-    lab.advance(3)
+    lab.advance(10)
     reasons = {
         c.object["status"]["containerStatuses"][0]["state"].get("terminated", {}).get("reason")
         for _, c in lab.history

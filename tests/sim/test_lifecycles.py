@@ -24,7 +24,8 @@ PODS = [
     "eviction-api", "hostport-conflict", "image-404", "image-bad-then-fixed", "image-invalid-name",
     "image-pull-never",
     "init-failing", "init-ok-sidecar", "limitrange-defaults", "liveness-failing", "missing-configmap-env",
-    "missing-configmap-volume-fixed", "missing-key", "missing-secret-env", "missing-secret-volume", "namespace-deletion",
+    "missing-configmap-volume-fixed", "missing-key", "missing-secret-env", "missing-secret-volume",
+    "namespace-deletion",
     "oomkilled", "pod-completed-and-failed", "pod-delete-selfheal", "pod-force-delete", "pod-label-orphan-adopt",
     "pod-slow-termination", "progress-deadline", "pvc-missing", "quota-blocks-pods", "readiness-failing",
     "recreate-update", "rolling-update-slow-readiness", "rolling-update", "rollout-normal", "rollout-restart",
@@ -39,6 +40,7 @@ LATER = [
 ]  # fmt: skip
 #: What the recorded run shows by the accident of its timing, which the emulation does not copy.
 ACCIDENTS = {
+    "image-bad-then-fixed": "the deletion fell between two other attempts to pull",
     "job-failure-onfailure": "the Job was ended in the tenth of a second in which the container ran",
     "namespace-deletion": "one of two Killing events came too late for the namespace",
     "readiness-failing": "one probe came before the program listened",

@@ -61,8 +61,15 @@ def test_service_names(net: Any, host: str) -> None:
 def test_names_of_other_namespaces(net: Any) -> None:
     net.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
     assert isinstance(connect(net, "web.other", 8080), NoSuchHost)
-    net.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"},
-               "spec": {"containers": [{"name": "c", "image": "busybox", "command": ["sleep", "9"]}]}}, "other")  # fmt: skip
+    net.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "client"},
+            "spec": {"containers": [{"name": "c", "image": "busybox", "command": ["sleep", "9"]}]},
+        },
+        "other",
+    )
     net.advance(5)
     far = net.get("Pod", "client", "other")
     assert isinstance(net.control.network.connect(far, "web", 8080), NoSuchHost)
@@ -113,16 +120,28 @@ def test_policies(net: Any) -> None:
     net.patch("NetworkPolicy", "deny", {"spec": {"ingress": [allow]}}, how="merge")
     assert isinstance(connect(net, "web", 8080), TimedOut)
     net.delete("NetworkPolicy", "deny")
-    stop = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "stop"},
-            "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": []}}  # fmt: skip
+    stop = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "stop"},
+        "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": []},
+    }
     net.apply(stop)
     assert isinstance(connect(net, "web", 8080), TimedOut)
     assert net.control.network.connect(None, "web", 8080).port == 80
 
 
 def test_dns_needs_its_pods(net: Any) -> None:
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kube-dns", "namespace": "kube-system"},
-               "spec": {"clusterIP": "10.96.0.10", "selector": {"k8s-app": "kube-dns"}, "ports": [{"port": 53, "protocol": "UDP"}]}}  # fmt: skip
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+        "spec": {
+            "clusterIP": "10.96.0.10",
+            "selector": {"k8s-app": "kube-dns"},
+            "ports": [{"port": 53, "protocol": "UDP"}],
+        },
+    }  # noqa: E501
     net.apply(service)
     assert isinstance(connect(net, "web", 8080), NoSuchHost)
 

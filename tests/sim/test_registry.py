@@ -38,8 +38,10 @@ def test_bad_references(image: str) -> None:
 @pytest.mark.parametrize(
     "image",
     [
-        "nginx:1.25", "busybox:1.36", "registry.k8s.io/e2e-test-images/agnhost:2.53", "quay.io/prometheus/prometheus:v3",
-        "ghcr.io/acme/shop:2024.11.1", "nginx:latest", "nginx", "python:3.12-slim", "gcr.io/google-samples/hello-app:1.0",
+        "nginx:1.25", "busybox:1.36", "registry.k8s.io/e2e-test-images/agnhost:2.53",
+        "quay.io/prometheus/prometheus:v3",
+        "ghcr.io/acme/shop:2024.11.1", "nginx:latest", "nginx", "python:3.12-slim",
+        "gcr.io/google-samples/hello-app:1.0",
         "public.ecr.aws/docker/library/redis:7", "us-docker.pkg.dev/project/repo/image:sha-0a1b2c", "redis:7.4-alpine",
         "acme/badge-service:1.0", "postgres:16.9", "node:22", "registry.local/demo/app:v2",
     ],
