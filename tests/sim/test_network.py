@@ -141,7 +141,7 @@ def test_dns_needs_its_pods(net: Any) -> None:
             "selector": {"k8s-app": "kube-dns"},
             "ports": [{"port": 53, "protocol": "UDP"}],
         },
-    }  # noqa: E501
+    }
     net.apply(service)
     assert isinstance(connect(net, "web", 8080), NoSuchHost)
 

@@ -13,7 +13,7 @@ from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
 from stratus.sim.controllers.common import AdmissionDenied
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.table import CONTROLLERS
-from stratus.sim.events import EventRecorder
+from stratus.sim.events import TTL, EventRecorder
 from stratus.sim.kubelet.kubelet import Kubelet
 from stratus.sim.network import Network
 from stratus.sim.registry import ImageRegistry
@@ -23,6 +23,8 @@ from stratus.sim.store import Change, Obj, Store
 
 #: A drain that reconciles this many keys without coming to rest is a defect, not a busy cluster.
 RUNAWAY = 200_000
+#: The timer at which old events are dropped.
+EXPIRY = ("events", ("", ""), "")
 
 
 class Runaway(StratusError):
@@ -115,8 +117,8 @@ class ControlPlane:
             controller.on_change(change)
 
     def _expect_expiry(self) -> None:
-        if ("events", ("", ""), "") not in self.timers._current:
-            self.timers.set(("events", ("", ""), ""), self.clock.now() + 3600.0)
+        if EXPIRY not in self.timers:
+            self.timers.set(EXPIRY, self.clock.now() + TTL)
 
     def _fire(self, name: tuple[str, Key, str]) -> None:
         controller, key, tag = name

@@ -498,8 +498,6 @@ class Shell:
             self.env[name] = self.expand_one(value)
         try:
             return self._redirected(node.redirects, lambda: self.command(words))
-        except (Forever, Suspended, _Exit):
-            raise
         finally:
             for name, old in saved.items():
                 if old is None:

@@ -302,7 +302,7 @@ def test_autoscaling(lab: Any) -> None:
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "w"},
             "minReplicas": 1,
-            "maxReplicas": 3,  # noqa: E501
+            "maxReplicas": 3,
             "metrics": [
                 {
                     "type": "Resource",
@@ -310,7 +310,7 @@ def test_autoscaling(lab: Any) -> None:
                 }
             ],
         },
-    }  # noqa: E501
+    }
     lab.advance(10)
     lab.apply(hpa)
     lab.advance(60)

@@ -100,6 +100,9 @@ class Timers:
     def __len__(self) -> int:
         return len(self._current)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._current
+
     def _arm(self) -> None:
         while self._heap and self._current.get(self._heap[0][2]) != self._heap[0][1]:
             heapq.heappop(self._heap)

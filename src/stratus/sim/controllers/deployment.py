@@ -416,8 +416,6 @@ class DeploymentController(Controller):
         allowed = wanted + surge if wanted > 0 else 0
         to_add = allowed - sum(rs["spec"].get("replicas", 0) for rs in active)
         active.sort(key=lambda rs: (-rs["spec"]["replicas"], _age(rs)))
-        if to_add < 0:
-            active.sort(key=lambda rs: (-rs["spec"]["replicas"], _age(rs)), reverse=False)
         sizes: dict[str, int] = {}
         added = 0
         for rs in active:
