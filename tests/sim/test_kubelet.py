@@ -374,3 +374,35 @@ def test_use_is_a_read(lab: Any) -> None:
     one = lab.runtime.usage(stored, stored["spec"]["containers"][0])
     assert one == lab.runtime.usage(stored, stored["spec"]["containers"][0])
     assert 0.9 * 100 * 2**20 < one[1] < 1.1 * 100 * 2**20
+
+
+WORKLOADS = [
+    ({"image": "python:3.12-slim", "command": ["python", "-m", "http.server", "8080"]}, {8080}),
+    ({"image": "hashicorp/http-echo:1.0", "args": ["-listen=:5679", "-text=hi"]}, {5679}),
+    ({"image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": ["netexec", "--http-port=8081"]}, {8081}),
+    ({"image": "ghcr.io/acme/shop:1", "command": ["/app/server", "--port=9000"]}, {9000}),
+    ({"image": "ghcr.io/acme/shop:1", "env": [{"name": "PORT", "value": "7000"}]}, {7000}),
+    ({"image": "redis:7", "args": ["--maxmemory", "64mb"]}, {6379}),
+    ({"image": "busybox:1.36", "command": ["nc", "-lk", "-p", "8082"]}, {8082}),
+    ({"image": "busybox:1.36", **sh("mkdir -p /www; echo ok > /www/index.html; exec httpd -f -p 8083 -h /www")}, {8083}),
+    ({"image": "ubuntu:22.04", "command": ["/bin/bash", "-c", "echo hi && sleep infinity"]}, set()),
+    ({"image": "registry.k8s.io/pause:3.9"}, set()),
+]
+
+
+@pytest.mark.parametrize(("container", "ports"), WORKLOADS)
+def test_typical_servers(lab: Any, container: dict[str, Any], ports: set[int]) -> None:
+    lab.apply(pod(container=container))
+    lab.advance(10)
+    stored = lab.get("Pod", "p")
+    assert state(lab)["ready"] is True
+    assert lab.runtime.listens(stored, stored["spec"]["containers"][0]) == ports
+
+
+def test_pages_of_a_small_web_server(lab: Any) -> None:
+    lab.apply(pod(container=sh("mkdir -p /www; echo home > /www/index.html; exec httpd -f -p 80 -h /www")))
+    lab.apply(pod("client", container={"command": ["sleep", "infinity"]}))
+    lab.advance(5)
+    ip = lab.get("Pod", "p")["status"]["podIP"]
+    assert lab.exec("client", ["wget", "-qO-", f"http://{ip}/"]).stdout == "home\n"
+    assert lab.exec("client", ["wget", "-qO-", f"http://{ip}/none"]).exit_code == 1

@@ -205,7 +205,8 @@ def test_traps() -> None:
 def test_servers() -> None:
     assert run("nc -lk -p 8080").ports == {8080}
     assert run("nc -l 9090").ports == {9090}
-    assert run("python3 -m http.server 8000").ports == {8000}
+    assert run("python3 -m http.server 8080").ports == {8080}
+    assert run("python -u -m http.server --directory /tmp").ports == {8000}
     assert run("httpd -f -p 0.0.0.0:81").ports == {81}
     assert run("httpd -f -h /nowhere").exit_code == 1
 

@@ -1027,7 +1027,7 @@ def _python(shell: Shell, argv: list[str]) -> int:
         words = words[1:]
     if words[:2] == ["-m", "http.server"]:
         options, operands = _options(words[1:], "bd")
-        port = int(operands[1]) if len(operands) > 1 and operands[1].isdigit() else 8000
+        port = int(operands[0]) if operands and operands[0].isdigit() else 8000
         shell.out(f"Serving HTTP on 0.0.0.0 port {port} (http://0.0.0.0:{port}/) ...\n")
         root = options.get("d") or options.get("directory") or shell.cwd
         return shell.serve(frozenset({port}), "python", shell.path(root))
