@@ -114,6 +114,12 @@ def out(script: str, **env: str) -> str:
         ('[ "a" = "a" -a -n "b" ] && echo both', "both\n"),
         ("[ -f /tmp/none ] || echo absent", "absent\n"),
         ("sh -c 'echo $0 $1' name arg", "name arg\n"),
+        ("echo hi | base64", "aGkK\n"),
+        ("echo aGkK | base64 -d", "hi\n"),
+        ("printf hi | md5sum", "49f68a5c8493ec2c0bf489821c21fc3b  -\n"),
+        ("printf 'b\na\nb\n' | sort -u", "a\nb\n"),
+        ("seq 3 | tail -n 1", "3\n"),
+        ("echo a b | xargs echo x", "x a b\n"),
     ],
 )
 def test_language(script: str, expected: str) -> None:

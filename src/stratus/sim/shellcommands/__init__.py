@@ -1,0 +1,13 @@
+"""The programs a container's shell knows: files, text, processes, names and connections, and small servers."""
+
+from __future__ import annotations
+
+from stratus.sim.shellcommands import files, net, process, servers, text, values
+from stratus.sim.shellcommands.base import COMMANDS
+
+__all__ = ["COMMANDS", "files", "known_programs", "net", "process", "servers", "text", "values"]
+
+
+def known_programs() -> frozenset[str]:
+    """Return the names of all programs."""
+    return frozenset(COMMANDS)
