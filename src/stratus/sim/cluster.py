@@ -60,7 +60,7 @@ class _LoggedApi(ApiServer):
         cluster = self.cluster
         with cluster.lock:
             cluster._alive()
-            if request.method not in _READS and request.user is not None:
+            if request.method not in _READS and request.user is not None and "dryRun=All" not in request.target:
                 cluster._note("request", _request_data(request))
             return super().handle(request)
 
@@ -130,6 +130,7 @@ class EmbeddedCluster:
             self._log = InputLog.open(Path(state_file), made)
         try:
             self._start(warmup)
+            self._noted_at = self.clock.now()
             if self._log is not None:
                 self._replay()
         except BaseException:

@@ -59,11 +59,31 @@ def test_beyond_is_the_tail() -> None:
 
 @given(SPANS, SPANS, st.floats(0.01, 0.99))
 def test_quantiles_lie_between_those_of_the_parts_and_grow(
-    a: tuple[float, float], b: tuple[float, float], w: float
+    a: tuple[float, float], b: tuple[float, float], weight: float
 ) -> None:
-    low, high = mixture_quantile([(w, a), (1 - w, b)], 0.5), mixture_quantile([(w, a), (1 - w, b)], 0.99)
-    assert 0 <= low <= high * (1 + 1e-9) or low <= max(quantile(a, 0.99), quantile(b, 0.99))
-    assert high <= max(quantile(a, 0.9999), quantile(b, 0.9999)) * (1 + 1e-9)
+    found = []
+    for level in (0.5, 0.95, 0.99):
+        ends = quantile(a, level), quantile(b, level)
+        found.append(mixture_quantile([(weight, a), (1 - weight, b)], level))
+        assert min(ends) * 0.98 <= found[-1] <= max(ends) * 1.02
+    assert found[0] <= found[1] * 1.02
+    assert found[1] <= found[2] * 1.02
+
+
+@given(SPANS, st.floats(0.01, 0.99))
+def test_equal_parts_change_nothing(span: tuple[float, float], weight: float) -> None:
+    other = (span[0] * (1 + 1e-9), span[1])
+    assert mixture_quantile([(weight, span), (1 - weight, other)], 0.99) == pytest.approx(
+        quantile(span, 0.99), rel=0.02
+    )
+
+
+def test_overlapping_parts_have_the_quantile_of_their_samples() -> None:
+    rng = random.Random(3)
+    drawn = sorted(samples(0.1, 0.002, 30_000, rng) + samples(0.2, 0.01, 20_000, rng))
+    for level in (0.5, 0.95, 0.99):
+        wanted = drawn[int(level * len(drawn))]
+        assert mixture_quantile([(0.6, (0.1, 0.002)), (0.4, (0.2, 0.01))], level) == pytest.approx(wanted, rel=0.05)
 
 
 @given(SPANS, SPANS, st.floats(0, 4))

@@ -111,7 +111,7 @@ def test_missing_and_unreadable_files_are_said_plainly(tmp_path: Path) -> None:
         load_application(tmp_path / "nothing.yaml")
     path = write(tmp_path, SMALL)
     (tmp_path / "shop.manifests.yaml").unlink()
-    with pytest.raises(UsageError, match="manifests shop.manifests.yaml cannot be read"):
+    with pytest.raises(UsageError, match=r"manifests shop\.manifests\.yaml cannot be read"):
         load_application(path)
     path.write_text("- just\n- a list\n")
     with pytest.raises(UsageError, match="one YAML mapping"):

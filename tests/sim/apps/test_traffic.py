@@ -101,9 +101,8 @@ def test_a_bad_build_fails_by_itself_and_the_message_is_its_own(hotel: EmbeddedC
 def test_a_canary_among_good_replicas_fails_its_share(hotel: EmbeddedCluster) -> None:
     hotel.faulting.hands.patch("Deployment", NS, "recommendation", {"spec": {"replicas": 3, "paused": True}})
     hotel.advance(30)
-    canary = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "canary", "labels": {"io.kompose.service": "recommendation"}},
-    }  # fmt: skip
+    meta = {"name": "canary", "labels": {"io.kompose.service": "recommendation"}}
+    canary = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
     template = hotel.store.get("deployments.apps", NS, "recommendation")["spec"]["template"]["spec"]  # type: ignore[index]
     container = {**template["containers"][0], "image": "yinfangchen/hotelreservation:v1.5.0-rc1"}
     spec = {"containers": [container], "volumes": [v for v in template["volumes"] if v["name"] == "config"]}

@@ -11,7 +11,6 @@ class ServiceFigures:
 
     rate: float
     error_rate: float
-    p50: float
     p95: float
     p99: float
 

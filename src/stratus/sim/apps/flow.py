@@ -93,8 +93,8 @@ class Flow:
 
 def service_figures(total: Sum) -> ServiceFigures:
     parts = [p for p in total.parts if p[0] > 1e-9]
-    p50, p95, p99 = (mixture_quantile(parts, level) for level in (0.5, 0.95, 0.99))
-    return ServiceFigures(total.rate, min(total.failed / total.rate, 1.0) if total.rate else 0.0, p50, p95, p99)
+    p95, p99 = (mixture_quantile(parts, level) for level in (0.95, 0.99))
+    return ServiceFigures(total.rate, min(total.failed / total.rate, 1.0) if total.rate else 0.0, p95, p99)
 
 
 def edge_figures(total: Sum) -> EdgeFigures:

@@ -11,6 +11,7 @@ from statistics import NormalDist
 Span = tuple[float, float]
 
 _NORMAL = NormalDist()
+_ROOT2 = math.sqrt(2.0)
 ZERO: Span = (0.0, 0.0)
 
 
@@ -71,20 +72,32 @@ def beyond(span: Span, limit: float) -> float:
 
 
 def mixture_quantile(parts: list[tuple[float, Span]], level: float) -> float:
-    """Return a quantile of a mixture: the slowest parts fill the tail, one after the other."""
-    total = sum(weight for weight, _ in parts)
+    """Return a quantile of a mixture, to one per cent."""
+    weights: dict[Span, float] = {}
+    total = 0.0
+    for weight, span in parts:
+        weights[span] = weights.get(span, 0.0) + weight
+        total += weight
     if total <= 0.0:
         return 0.0
-    if len(parts) == 1:
-        return quantile(parts[0][1], level)
-    tail = 1.0 - level
-    value = 0.0
-    for weight, span in sorted(parts, key=lambda p: -p[1][0]):
-        share = weight / total
-        if share <= 1e-6:
-            continue
-        value = quantile(span, 1.0 - min(tail / share, 0.9999))
-        if share >= tail:
-            return value
-        tail -= share
-    return value
+    ends = [quantile(span, level) for span in weights]
+    low, high = min(ends), max(ends)
+    if high <= low * 1.01 or len(ends) == 1:
+        return high
+    # The tail beyond the answer weighs (1 - level); it lies between the quantiles of the parts.
+    tail = (1.0 - level) * total
+    found = [(w, *_shape(s)) if s[1] > 1e-18 and s[0] > 0.0 else (w, s[0], 0.0) for s, w in weights.items()]
+    a, b = math.log(max(low, 1e-9)), math.log(high)
+    while b - a > 0.01:
+        middle = (a + b) / 2
+        beyond_it = 0.0
+        for weight, mu, sigma in found:
+            if sigma:
+                beyond_it += weight * 0.5 * math.erfc((middle - mu) / (sigma * _ROOT2))
+            elif mu > math.exp(middle):
+                beyond_it += weight
+        if beyond_it > tail:
+            a = middle
+        else:
+            b = middle
+    return math.exp(b)

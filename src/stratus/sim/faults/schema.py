@@ -222,7 +222,7 @@ class FaultSpec(Part):
         alerts: alerts that should fire.
     """
 
-    id: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str
     arguments: dict[str, Any] = Field(default_factory=dict)
     steps: tuple[dict[str, Any], ...] = Field(min_length=1)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a point of a series looks back on at least.
 LOOK_BACK = 15.0
+#: A series holds this many points at most, the newest, as with Prometheus.
+MOST_POINTS = 11_000
 
 
 class EmbeddedMetrics:
@@ -38,7 +40,7 @@ class EmbeddedMetrics:
         with self._lock:
             history = self._history
             moments = []
-            count = int((end - start) / step + 1e-9)
+            count = min(int((end - start) / step + 1e-9), MOST_POINTS - 1)
             for number in range(count + 1):
                 at = end - (count - number) * step
                 moments.append((at, history.between(at - max(step, LOOK_BACK), at)))
