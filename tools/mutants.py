@@ -36,7 +36,7 @@ def caught(mutant: dict[str, str], folder: Path) -> str:
     if run.returncode == 0:
         return ""
     failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0].split(" ")[1].rpartition("/")[2] if failed else f"exit code {run.returncode}"
+    return failed[0].split(" ")[1].rpartition("/")[2].split("[")[0] if failed else f"exit code {run.returncode}"
 
 
 def main() -> int:

@@ -113,13 +113,21 @@ def test_a_hole_in_a_transaction_is_seen_on_reading(journal):
         journal.entries("t1")
 
 
-def test_damage_stops_recovery_before_anything_is_undone(tmp_path):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE event SET body = REPLACE(body, 'web:1', 'web:7') WHERE kind = 'intended'",
+        "DELETE FROM event WHERE kind = 'sealed'",  # cut off at the end: what is left reads well by itself
+    ],
+)
+def test_damage_stops_recovery_before_anything_is_undone(damage, tmp_path):
     _, cluster, journal = fresh(tmp_path)
     with journal:
         cluster.put(deployment("web"))
         engine_on(cluster, journal).begin("i", "t1", (planned(set_image("web", "x")),), "shop")
         journal._db.execute("DROP TRIGGER event_fixed")
-        journal._db.execute("UPDATE event SET body = REPLACE(body, 'web:1', 'web:7') WHERE kind = 'intended'")
+        journal._db.execute("DROP TRIGGER event_kept")
+        journal._db.execute(damage)
         seen = len(cluster.applied)
         with pytest.raises(JournalError, match="do not undo from it"):
             engine_on(cluster, journal, identity="two").recover()
