@@ -89,17 +89,27 @@ def test_without_a_file_the_same_inputs_give_the_same_cluster(tmp_path: Path) ->
 
 
 def test_reads_and_dry_runs_are_not_written_down(tmp_path: Path) -> None:
-    path = tmp_path / "state.db"
-    with EmbeddedCluster(state_file=path, warmup=0) as cluster:
-        before = len(list(InputLog(path).inputs()))
+    with EmbeddedCluster(state_file=tmp_path / "state.db", warmup=0) as cluster:
+        assert cluster._log is not None
+        before = len(list(cluster._log.inputs()))
         cluster.api.handle(Request("GET", "/api/v1/pods"))
         body = json.dumps({"spec": {"replicas": 5}}).encode()
         headers = {"content-type": "application/merge-patch+json"}
         cluster.api.handle(Request("PATCH", f"{SCALE}?dryRun=All", headers, body))
         everything(cluster)
-        log = InputLog(path)
-        assert len(list(log.inputs())) == before
-        log.close()
+        assert len(list(cluster._log.inputs())) == before
+        patch(cluster, 2)
+        assert len(list(cluster._log.inputs())) == before + 1
+
+
+def test_a_file_belongs_to_one_cluster_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with (
+        EmbeddedCluster(app=None, state_file=path),
+        pytest.raises(UsageError, match="another process has it open"),
+    ):
+        EmbeddedCluster(app=None, state_file=path)
+    EmbeddedCluster(app=None, state_file=path).close()
 
 
 def test_a_refused_fault_leaves_no_trace(tmp_path: Path) -> None:

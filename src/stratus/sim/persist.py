@@ -19,20 +19,27 @@ Input = tuple[str, dict[str, Any]]
 class InputLog:
     """Inputs in order; the first row says how the cluster was made.
 
-    Each `append` is on disk (SQLite, synchronous=FULL) when it returns.
+    Each `append` is on disk (SQLite, synchronous=FULL) when it returns. The file belongs to one process at a time.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("CREATE TABLE IF NOT EXISTS inputs (n INTEGER PRIMARY KEY, kind TEXT, data TEXT)")
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
+            try:
+                # Two processes that each go on from the same inputs would contradict each other.
+                self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.execute("CREATE TABLE IF NOT EXISTS inputs (n INTEGER PRIMARY KEY, kind TEXT, data TEXT)")
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.Error as error:
-            raise UsageError(
-                f"the state file {path} cannot be used ({error}); name another one, or remove it"
-            ) from None
+            hint = "another process has it open" if "locked" in str(error) else str(error)
+            raise UsageError(f"the state file {path} cannot be used ({hint}); name another one, or remove it") from None
 
     @classmethod
     def open(cls, path: Path, made: dict[str, Any]) -> InputLog:
