@@ -45,9 +45,11 @@ def test_a_fault_raises_its_alerts_and_healing_clears_them(hotel: EmbeddedCluste
         seen |= firing(hotel)
     assert not set(fault.alerts) - seen
     assert not hotel.faulting.active[fault.id].problems
-    if fault.truth is not None:
-        kind, _, name = fault.truth.object.partition("/")
-        assert hotel.faulting.hands.find(kind, NS, name) is not None
+    truth = fault.expected()
+    if truth is not None:
+        kind, _, name = truth.object.partition("/")
+        gone = any(s["do"] == "delete" and s["name"] == name for s in fault.steps)
+        assert (hotel.faulting.hands.find(kind, NS, name) is None) is gone
     if fault.alerts:
         assert fault.truth is not None
     else:

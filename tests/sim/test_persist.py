@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -180,6 +181,28 @@ def test_a_killed_process_loses_nothing_that_was_answered(tmp_path: Path, after:
         wanted = everything(cluster)
     with EmbeddedCluster(state_file=path, warmup=30) as cluster:
         assert everything(cluster) == wanted
+
+
+def _digest(pipe: Connection) -> None:
+    with EmbeddedCluster(warmup=120) as cluster:
+        live_through_something(cluster)
+        pipe.send(hashlib.sha256(everything(cluster)).hexdigest())
+
+
+def test_another_process_with_another_hash_seed_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = multiprocessing.get_context("spawn")
+    found = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_digest, args=(there,), daemon=True)
+        child.start()
+        there.close()
+        assert here.poll(60)
+        found.append(here.recv())
+        child.join(30)
+        here.close()
+    assert found[0] == found[1]
 
 
 def test_a_file_of_another_cluster_is_refused_and_says_what_differs(tmp_path: Path) -> None:

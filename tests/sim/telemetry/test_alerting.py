@@ -188,3 +188,14 @@ def test_a_copy_goes_on_where_the_original_was() -> None:
     (alert,) = twin.firing(began + 30)
     assert alert.starts_at == began
     assert scene.alerting.firing(began + 15) == []
+
+
+def test_a_node_that_is_not_ready_is_told_without_a_namespace() -> None:
+    scene = Scene("alert: N, over: nodes, condition: node-not-ready, for: 30")
+    for name, status in (("a", "True"), ("b", "Unknown")):
+        conditions = [{"type": "Ready", "status": status}]
+        scene.store.create("nodes", {"metadata": {"name": name}, "spec": {}, "status": {"conditions": conditions}})
+    assert scene.go() == []
+    (alert,) = scene.go(30)
+    assert alert.labels["node"] == "b"
+    assert alert.namespace == ""

@@ -147,6 +147,8 @@ def named(hands: Hands, step: s.AnyStep) -> str:
         kind, name = "ConfigMap", step.config_map
     elif isinstance(step, s.Delete | s.Patch | s.TellEvent):
         kind, name = step.kind, step.name
+    elif isinstance(step, s.StopKubelet):
+        kind, name = "Node", step.node
     elif isinstance(step, s.ChangeDatabase) and (space, step.workload) not in hands.cluster.runtime.databases:
         return f"no datastore of a workload {step.workload} in {space}"
     elif isinstance(step, s.Surge) and not hands.cluster.traffic.loads():
@@ -297,6 +299,9 @@ def _inner(hands: Hands, step: s.AnyStep, space: str, fault: str, number: int) -
             for name in [n for n in images if fnmatchcase(n, step.image)]:
                 del images[name]
         return [Before("image", (step.image,), None)]
+    if isinstance(step, s.StopKubelet):
+        cluster.control.kubelet.stop_node(step.node)
+        return [Before("kubelet", (step.node,), None)]
     if isinstance(step, s.TellEvent):
         obj = hands.find(step.kind, space, step.name) or {}
         cluster.control.events.record(obj, step.type, step.reason, step.message, step.component)
@@ -310,6 +315,8 @@ def take_back(hands: Hands, before: Before) -> None:
         cluster.runtime.databases[before.place[0], before.place[1]] = before.was.clone()
     elif before.what == "surge":
         cluster.traffic.surge = before.was
+    elif before.what == "kubelet":
+        cluster.control.kubelet.start_node(before.place[0])
     elif before.what == "image":
         cluster.registry.add_rule(before.place[0], exists=True)
     elif before.what == "created":

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from stratus.model.diagnosis import FaultClass
 from stratus.sim.apps.schema import Part
 
 Workload = Literal["Deployment", "StatefulSet", "DaemonSet"]
@@ -178,6 +179,13 @@ class ImageGone(Step):
     image: str
 
 
+class StopKubelet(Step):
+    """The kubelet of a node stops: its containers go on, but nobody hears of them any more."""
+
+    do: Literal["stop-kubelet"]
+    node: str
+
+
 class TellEvent(Step):
     """Record an event about an object that means nothing."""
 
@@ -192,7 +200,8 @@ class TellEvent(Step):
 
 AnyStep = Annotated[
     SetImage | SetEnv | SetCommand | SetResources | SetProbe | SetNodeSelector | Restart | Scale | SetSelector
-    | SetTargetPort | SetKey | Create | Delete | Patch | NetworkChaos | ChangeDatabase | Surge | ImageGone | TellEvent,
+    | SetTargetPort | SetKey | Create | Delete | Patch | NetworkChaos | ChangeDatabase | Surge | ImageGone
+    | StopKubelet | TellEvent,
     Field(discriminator="do"),
 ]  # fmt: skip
 STEPS: TypeAdapter[list[AnyStep]] = TypeAdapter(list[AnyStep])
@@ -209,7 +218,7 @@ class Truth(Part):
 
     object: str
     also: tuple[str, ...] = ()
-    fault: str = ""
+    fault: FaultClass = "unknown"
     repair: str = ""
 
 
@@ -234,6 +243,12 @@ class FaultSpec(Part):
         if all(v is not None for v in self.arguments.values()):
             self.resolve({})
         return self
+
+    def expected(self, arguments: dict[str, Any] | None = None) -> Truth | None:
+        """Return what an honest diagnosis would say, arguments put in."""
+        if self.truth is None:
+            return None
+        return Truth.model_validate(_filled(self.truth.model_dump(), {**self.arguments, **(arguments or {})}))
 
     def resolve(self, arguments: dict[str, Any]) -> list[AnyStep]:
         """Return the steps with arguments put in.

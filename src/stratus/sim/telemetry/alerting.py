@@ -92,6 +92,10 @@ class Alerting:
                 if value:
                     meta = deployment["metadata"]
                     yield {"namespace": meta["namespace"], "deployment": meta["name"]}, value
+        elif rule.over == "nodes":
+            for node in self.store.list("nodes"):
+                if (condition_of(node, "Ready") or {}).get("status") != "True":
+                    yield {"node": node["metadata"]["name"]}, "not ready"
         elif rule.condition == "throttled":
             yield from self._throttled(rule, now)
         else:

@@ -16,12 +16,13 @@ from stratus.sim.apps.schema import Part
 
 Condition = Literal[
     "failed", "pending", "unschedulable", "not-ready", "waiting", "crash-looping", "oom-killed", "throttled",
-    "replicas-mismatch", "none-available",
+    "replicas-mismatch", "none-available", "node-not-ready",
 ]  # fmt: skip
 _CONDITIONS = {
     "pods": {"failed", "pending", "unschedulable", "not-ready"},
     "containers": {"waiting", "crash-looping", "oom-killed", "throttled"},
     "deployments": {"replicas-mismatch", "none-available"},
+    "nodes": {"node-not-ready"},
 }
 
 
@@ -29,7 +30,7 @@ class Rule(Part):
     """One alert rule; the comments of data/rules.yaml explain the fields."""
 
     alert: str
-    over: Literal["requests", "pods", "containers", "deployments"]
+    over: Literal["requests", "pods", "containers", "deployments", "nodes"]
     figure: Literal["error_rate", "p95", "p99", "rate"] | None = None
     condition: Condition | None = None
     window: float = Field(default=60.0, gt=0)
