@@ -242,6 +242,24 @@ def test_a_damaged_log_is_said_to_be_damaged(tmp_path: Path) -> None:
         EmbeddedCluster(app=None, state_file=path)
 
 
+def test_a_log_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with EmbeddedCluster(app=None, state_file=path) as cluster:
+        cluster.advance(5)
+    db = sqlite3.connect(path)
+    assert [k for (k,) in db.execute("SELECT kind FROM inputs ORDER BY n")] == ["made", "advance", "mark"]
+    db.execute("UPDATE inputs SET data = ? WHERE n = 2", (json.dumps({"to": 1767603606.0}),))
+    db.commit()
+    db.close()
+    with pytest.raises(UsageError, match="another version of the emulation wrote it"):
+        EmbeddedCluster(app=None, state_file=path)
+
+
+def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
+    EmbeddedCluster(app=None, state_file=tmp_path / "state.db").close()
+    assert (tmp_path / "state.db").stat().st_mode & 0o077 == 0
+
+
 def test_an_input_that_cannot_be_written_down_does_not_take_effect(tmp_path: Path) -> None:
     with EmbeddedCluster(app=None, state_file=tmp_path / "state.db") as cluster:
         before = dump(cluster), cluster.clock.now()

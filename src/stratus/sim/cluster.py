@@ -43,6 +43,8 @@ EPOCH = "2026-01-05T09:00:00Z"
 TICK = 5.0
 #: When following the wall clock: seconds between two steps, and between two notes in the state file.
 STEP, NOTED = 0.05, 1.0
+#: Inputs after which the state file notes where the cluster is.
+MARKED = 50
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEPT_HEADERS = ("content-type", "accept", "user-agent", "impersonate-user", "impersonate-group")
 
@@ -106,7 +108,7 @@ class EmbeddedCluster:
         self._replaying = False
         self._log: InputLog | None = None
         self._unnoted = False
-        self._noted_at = 0.0
+        self._noted, self._noted_at = 0, 0.0
         self._loaded = load_application(app) if app is not None else None
         self.namespace = namespace or (self._loaded.app.namespace if self._loaded is not None else "default")
         chosen = load_rules(rules) if rules is not None else shipped_rules()
@@ -198,15 +200,19 @@ class EmbeddedCluster:
         with self.lock:
             if self._closed:
                 return
-            self._flush()
             self._closed = True
-            if self._next_tick is not None:
-                self._next_tick.cancel()
-            self.traffic.close()
-            self.control.close()
-            self.api.close()
-            if self._log is not None:
-                self._log.close()
+            try:
+                self._flush()
+                if self._noted:
+                    self._mark()
+            finally:
+                if self._next_tick is not None:
+                    self._next_tick.cancel()
+                self.traffic.close()
+                self.control.close()
+                self.api.close()
+                if self._log is not None:
+                    self._log.close()
 
     def __enter__(self) -> EmbeddedCluster:
         return self
@@ -270,7 +276,15 @@ class EmbeddedCluster:
     def _note(self, kind: str, data: dict[str, Any]) -> None:
         if self._log is not None and not self._replaying:
             self._flush()
+            self._noted += 1
+            if self._noted % MARKED == 0:
+                self._mark()
             self._log.append(kind, data)
+
+    def _mark(self) -> None:
+        """Write down where the cluster is, so that a replay can tell whether it comes to the same."""
+        if self._log is not None and not self._replaying:
+            self._log.append("mark", {"now": self.clock.now(), "rv": self.store.rv})
 
     def _replay(self) -> None:
         assert self._log is not None
@@ -282,7 +296,14 @@ class EmbeddedCluster:
             self._replaying = False
 
     def _take(self, kind: str, data: dict[str, Any]) -> None:
-        if kind == "advance":
+        if kind == "mark":
+            if data != {"now": self.clock.now(), "rv": self.store.rv}:
+                raise UsageError(
+                    f"the state file leads to version {self.store.rv} at {iso(self.clock.now())} here, and led to "
+                    f"{data['rv']} at {iso(data['now'])} when it was written: another version of the emulation wrote "
+                    "it; remove it to start afresh"
+                )
+        elif kind == "advance":
             self.clock.advance_to(data["to"])
         elif kind == "request":
             self.api.handle(_request_of(data))
@@ -445,7 +466,7 @@ class EmbeddedCluster:
             twin.lock = threading.RLock()
             twin.seed, twin.namespace, twin._loaded = self.seed, self.namespace, self._loaded
             twin._closed, twin._replaying, twin._log = False, False, None
-            twin._unnoted, twin._noted_at = False, 0.0
+            twin._unnoted, twin._noted, twin._noted_at = False, 0, 0.0
             twin.clock = VirtualClock(self.clock.now())
             twin._rng = random.Random()
             twin._rng.setstate(self._rng.getstate())

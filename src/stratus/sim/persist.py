@@ -25,6 +25,11 @@ class InputLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            # It holds request bodies, Secrets among them: nobody else's business.
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise UsageError(f"the state file {path} cannot be used ({error.strerror}); name another one") from None
+        try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
             try:
                 # Two processes that each go on from the same inputs would contradict each other.
