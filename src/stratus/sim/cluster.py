@@ -8,7 +8,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from stratus.errors import StratusError, UsageError
 from stratus.kit.clock import Timer, VirtualClock, iso, parse_iso
 from stratus.sim.api import ApiServer, Request, Response, User
-from stratus.sim.api.server import Answer
 from stratus.sim.apps.loader import Loaded, load_application
 from stratus.sim.apps.runtime import AppRuntime
 from stratus.sim.apps.traffic import Traffic
@@ -24,6 +23,7 @@ from stratus.sim.controlplane import ControlPlane
 from stratus.sim.faults.engine import FaultEngine, FaultSpec
 from stratus.sim.furniture import furnish
 from stratus.sim.persist import InputLog
+from stratus.sim.recording import RecordingApi, request_of
 from stratus.sim.registry import ImageRegistry
 from stratus.sim.runtime import ExecResult
 from stratus.sim.store import Obj, Store
@@ -45,26 +45,10 @@ TICK = 5.0
 STEP, NOTED = 0.05, 1.0
 #: Inputs after which the state file notes where the cluster is.
 MARKED = 50
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_KEPT_HEADERS = ("content-type", "accept", "user-agent", "impersonate-user", "impersonate-group")
 
 
 class ClusterClosed(StratusError):
     """The embedded cluster was closed; open a new one."""
-
-
-class _LoggedApi(ApiServer):
-    """An API server that writes requests down before they take effect."""
-
-    cluster: EmbeddedCluster
-
-    def handle(self, request: Request) -> Answer:
-        cluster = self.cluster
-        with cluster.lock:
-            cluster._alive()
-            if request.method not in _READS and request.user is not None and "dryRun=All" not in request.target:
-                cluster._note("request", _request_data(request))
-            return super().handle(request)
 
 
 class EmbeddedCluster:
@@ -141,7 +125,9 @@ class EmbeddedCluster:
 
     def _assemble(self, rules: Rules, history: History, faults: FaultEngine) -> None:
         """Put together what hangs on store, clock and control plane."""
-        self.api: ApiServer = _LoggedApi(
+        self.api: ApiServer = RecordingApi(
+            self._record,
+            self.lock,
             self.store,
             self.clock,
             exec_backend=self._exec,
@@ -150,7 +136,6 @@ class EmbeddedCluster:
             drain=self._drain,
             usage_backend=self._usage,
         )
-        self.api.cluster = self
         self.control.admit = self.api.admit_pod
         self.history = history
         load = self._loaded.app.load if self._loaded is not None else None
@@ -273,6 +258,12 @@ class EmbeddedCluster:
 
     # inputs
 
+    def _record(self, data: dict[str, Any] | None) -> None:
+        """A request is about to be handled; `data` describes one that may change something."""
+        self._alive()
+        if data is not None:
+            self._note("request", data)
+
     def _note(self, kind: str, data: dict[str, Any]) -> None:
         if self._log is not None and not self._replaying:
             self._flush()
@@ -306,7 +297,7 @@ class EmbeddedCluster:
         elif kind == "advance":
             self.clock.advance_to(data["to"])
         elif kind == "request":
-            self.api.handle(_request_of(data))
+            self.api.handle(request_of(data))
         elif kind == "exec":
             stdin = base64.b64decode(data["stdin"])
             self._exec(data["namespace"], data["pod"], data["container"], data["argv"], stdin)
@@ -485,30 +476,6 @@ class EmbeddedCluster:
             if self._next_tick is not None:
                 twin._arm(self._next_tick.at)
             return twin
-
-
-def _request_data(request: Request) -> dict[str, Any]:
-    user = request.user
-    assert user is not None
-    data: dict[str, Any] = {
-        "method": request.method,
-        "target": request.target,
-        "headers": {k: v for k, v in request.headers.items() if k in _KEPT_HEADERS},
-        "user": [user.name, list(user.groups)],
-    }
-    if request.obj is not None:
-        data["obj"] = request.obj
-    else:
-        data["body"] = base64.b64encode(request.body).decode()
-    return data
-
-
-def _request_of(data: Mapping[str, Any]) -> Request:
-    name, groups = data["user"]
-    body = base64.b64decode(data.get("body", ""))
-    return Request(
-        data["method"], data["target"], data["headers"], body, User(name, tuple(groups)), obj=data.get("obj")
-    )
 
 
 def dump(cluster: EmbeddedCluster) -> bytes:
