@@ -111,3 +111,31 @@ def test_two_faults_can_be_there_at_once_and_be_healed_one_by_one(hotel: Embedde
     assert tick is not None
     assert tick.services[NS, "frontend"].error_rate == pytest.approx(0.6, abs=0.02)
     assert hotel.injected() == ("wrong-target-port",)
+
+
+def wanted_state(cluster: EmbeddedCluster) -> dict[str, object]:
+    """What the objects ask for: specs and data of everything a fault may touch, and the state no object shows."""
+    found: dict[str, object] = {}
+    for resource in (
+        "deployments.apps", "services", "configmaps", "secrets", "networkpolicies.networking.k8s.io", "nodes",
+        "resourcequotas", "networkchaos.chaos-mesh.org", "persistentvolumeclaims",
+    ):  # fmt: skip
+        for obj in cluster.store.list(resource):
+            name = f"{resource}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+            found[name] = {k: v for k, v in obj.items() if k in ("spec", "data", "type")}
+    found["databases"] = {k: repr(d) for k, d in cluster.runtime.databases.items()}
+    found["surge"] = cluster.traffic.surge
+    found["image"] = cluster.registry.exists("yinfangchen/hotelreservation:v1.4.0")
+    found["silent"] = dict(cluster.control.kubelet.silent)
+    return found
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.id)
+def test_healing_puts_everything_back_as_it_was(hotel: EmbeddedCluster, fault) -> None:  # type: ignore[no-untyped-def]
+    before = wanted_state(hotel)
+    hotel.inject(fault.id)
+    hotel.advance(75)
+    assert fault.id == "noise" or wanted_state(hotel) != before
+    hotel.heal(fault.id)
+    hotel.advance(60)
+    assert wanted_state(hotel) == before
