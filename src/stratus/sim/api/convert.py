@@ -95,7 +95,7 @@ def _to_v1(obj: Obj) -> Obj:
 def _metric_v1(metric: Obj) -> Obj:
     """Write a v2 metric in the older shape kept in annotations."""
     out: Obj = {"type": metric["type"]}
-    name = metric["type"][0].lower() + metric["type"][1:]
+    name = metric["type"][:1].lower() + metric["type"][1:]
     source = metric.get(name) or {}
     values = source.get("target") or source.get("current") or {}
     prefix = "target" if "target" in source else "current"
@@ -115,7 +115,7 @@ def _metric_v1(metric: Obj) -> Obj:
 
 
 def _metric_v2(metric: Obj) -> Obj:
-    name = metric["type"][0].lower() + metric["type"][1:]
+    name = metric["type"][:1].lower() + metric["type"][1:]
     source = metric.get(name) or {}
     target: Obj = {}
     if "targetAverageUtilization" in source:

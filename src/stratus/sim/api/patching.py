@@ -185,6 +185,8 @@ class Patcher:
         if not isinstance(config, dict):
             raise bad_request("error decoding YAML: cannot unmarshal into Go value of type map[string]interface {}")
         version, kind = config.get("apiVersion") or "", config.get("kind") or ""
+        if not (isinstance(version, str) and isinstance(kind, str) and isinstance(config.get("metadata", {}), dict)):
+            raise bad_request("error decoding YAML: apiVersion and kind must be strings, metadata an object")
         if not version or not kind:
             group, _, bare = version.rpartition("/")
             raise bad_request(f"invalid object type: {group}/{bare}, Kind={kind}")

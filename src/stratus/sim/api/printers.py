@@ -269,11 +269,11 @@ def _autoscaler(o: Obj, now: float) -> Row:
 def _targets(metrics: list[Obj], current: list[Obj]) -> str:
     out = []
     for index, metric in enumerate(metrics):
-        field = metric["type"][0].lower() + metric["type"][1:]
+        field = metric["type"][:1].lower() + metric["type"][1:]
         source = metric.get(field) or {}
         target = source.get("target") or {}
         now = ((current[index].get(field) or {}) if index < len(current) else {}).get("current") or {}
-        prefix = f"{source['name']}: " if metric["type"] in ("Resource", "ContainerResource") else ""
+        prefix = f"{source.get('name', '')}: " if metric["type"] in ("Resource", "ContainerResource") else ""
         average = " (avg)" if metric["type"] in ("External", "Object") else ""
         if target.get("averageUtilization") is not None:
             have = now.get("averageUtilization")

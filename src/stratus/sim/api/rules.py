@@ -76,6 +76,9 @@ def _pod_update(o: Obj, old: Obj, problems: Problems) -> None:
     validate_pod_update(o["spec"], old["spec"], problems)
 
 
+_METRIC_TYPES = ("ContainerResource", "External", "Object", "Pods", "Resource")
+
+
 def _autoscaler(o: Obj, problems: Problems) -> None:
     spec = o["spec"]
     low, high, metrics = spec.get("minReplicas"), spec.get("maxReplicas", 0), spec.get("metrics") or []
@@ -90,6 +93,16 @@ def _autoscaler(o: Obj, problems: Problems) -> None:
         if not ref.get(field):
             problems.required(f"spec.scaleTargetRef.{field}")
     for index, metric in enumerate(metrics):
+        if metric.get("type") not in _METRIC_TYPES:
+            if metric.get("type"):
+                problems.unsupported(f"spec.metrics[{index}].type", metric["type"], _METRIC_TYPES)
+            else:
+                problems.required(f"spec.metrics[{index}].type", "must specify a metric source type")
+            continue
+        field = metric["type"][:1].lower() + metric["type"][1:]
+        if metric.get(field) is None:
+            text = "must populate information for the given metric source"
+            problems.required(f"spec.metrics[{index}].{field}", text)
         source = metric.get("resource")
         if metric.get("type") == "Resource" and source is not None:
             target = source.get("target") or {}
