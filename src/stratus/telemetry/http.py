@@ -30,7 +30,7 @@ class HttpSource:
         Raises:
             UsageError: the URL cannot be used.
         """
-        text = url.strip().rstrip("/")
+        text = url.strip()
         text = text if "://" in text else f"http://{text}"
         try:
             parts = urlsplit(text)
@@ -40,7 +40,7 @@ class HttpSource:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"The URL of {name} cannot be used: {line(url)!r}. Write http://HOST:PORT")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self.url = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+        self.url = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
         self.name = name
         self._timeout = timeout
         self._auth = f"{parts.username}:{parts.password or ''}" if parts.username else ""

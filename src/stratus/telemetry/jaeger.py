@@ -58,9 +58,12 @@ class JaegerTraces:
 
 
 def _data(answer: Any) -> list[Any]:
-    if not isinstance(answer, dict) or "data" not in answer or not isinstance(answer["data"] or [], list):
+    found = answer["data"] if isinstance(answer, dict) and "data" in answer else 0
+    if found is None:
+        return []  # Jaeger's way of saying none
+    if not isinstance(found, list):
         raise TypeError("no data")
-    return answer["data"] or []
+    return found
 
 
 def _spans(trace: Json, namespaces: tuple[str, ...]) -> list[Span]:

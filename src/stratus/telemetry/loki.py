@@ -78,9 +78,10 @@ class LokiLogs:
     def _labels(self, start: float, end: float) -> set[str]:
         path = "/loki/api/v1/labels"
         answer = self._source.get(path, _window(start, end))
-        if not isinstance(answer, dict) or not isinstance(answer.get("data") or [], list):
+        labels = answer.get("data", []) if isinstance(answer, dict) else None
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise self._source.odd(path)
-        return set(answer.get("data") or ())
+        return set(labels)
 
 
 def _window(start: float, end: float) -> dict[str, str]:
