@@ -31,18 +31,16 @@ class Progress:
 
 def finish(report: Report, *, as_json: bool, report_dir: Path | None) -> int:
     """Print the report, write its files, and return the exit code."""
-    if report_dir is not None:
-        write_files(report, report_dir)
     if as_json:
         sys.stdout.write(report.model_dump_json(by_alias=True, indent=1) + "\n")
         sys.stdout.flush()
     else:
         from stratus.reporting.terminal import show
 
-        out = console()
-        show(report, out)
-        if report_dir is not None:
-            out.print(f"report: {report_dir / 'report.html'}", style="dim")
+        show(report, console())
+    if report_dir is not None:
+        write_files(report, report_dir)
+        console(machine=as_json).print(f"report: {report_dir / 'report.html'}", style="dim", markup=False)
     return report.exit_code
 
 
