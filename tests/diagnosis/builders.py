@@ -104,7 +104,8 @@ def service(name: str, selector: dict[str, str] | None = None, *ports: Obj, age:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": meta(name, age=age, **extra),
-        "spec": {"selector": {"app": name} if selector is None else selector, "clusterIP": f"10.96.0.{sum(map(ord, name)) % 250}",
+        "spec": {"selector": {"app": name} if selector is None else selector,
+                 "clusterIP": f"10.96.0.{sum(map(ord, name)) % 250}",
                  "ports": list(ports) or [{"port": 80, "targetPort": 8080}]},
     }  # fmt: skip
 

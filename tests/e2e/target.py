@@ -91,7 +91,6 @@ def real_target(folder: Path) -> Iterator[Target]:
 def embedded_target(folder: Path) -> Iterator[Target]:
     """An empty embedded cluster over HTTPS; its time moves only when somebody waits."""
     from stratus.sim.cluster import EmbeddedCluster
-
     from stratus.wiring.sources import EmbeddedClock
 
     cluster = EmbeddedCluster(app=None, seed=11)

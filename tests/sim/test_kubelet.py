@@ -384,7 +384,10 @@ WORKLOADS = [
     ({"image": "ghcr.io/acme/shop:1", "env": [{"name": "PORT", "value": "7000"}]}, {7000}),
     ({"image": "redis:7", "args": ["--maxmemory", "64mb"]}, {6379}),
     ({"image": "busybox:1.36", "command": ["nc", "-lk", "-p", "8082"]}, {8082}),
-    ({"image": "busybox:1.36", **sh("mkdir -p /www; echo ok > /www/index.html; exec httpd -f -p 8083 -h /www")}, {8083}),  # noqa: E501
+    (
+        {"image": "busybox:1.36", **sh("mkdir -p /www; echo ok > /www/index.html; exec httpd -f -p 8083 -h /www")},
+        {8083},
+    ),
     ({"image": "ubuntu:22.04", "command": ["/bin/bash", "-c", "echo hi && sleep infinity"]}, set()),
     ({"image": "registry.k8s.io/pause:3.9"}, set()),
 ]

@@ -35,7 +35,8 @@ def svg(stage: str = "incident") -> str:
     middle = 20 + LANE * above
     width, height = len(names) * (BOX + GAP), middle + HEIGHT + LANE * (below + 1)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="14">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        'font-size="14">',
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto">'
         '<path d="M0 0 8 4 0 8z" fill="#64748b"/></marker></defs>',

@@ -35,6 +35,7 @@ class ValidationNodes:
             verdict = rooms.engine.validate(name, state["conditions"])
             done = rooms.engine.show(name)
             health = (*health, *done.health_before, *done.health_after)
+        verdict = verdict.model_copy(update={"reason": with_names(verdict.reason, state)})
         mood: Mood = {"RESOLVED": "good", "IMPROVED": "good", "REGRESSED": "bad"}.get(verdict.verdict, "warning")  # type: ignore[assignment]
         return {
             "state": IncidentState.VALIDATING,
@@ -96,6 +97,14 @@ class ValidationNodes:
             news["ending"] = spent_budget
         news["spent"] = spent(state, "mitigate", watch())
         return news
+
+
+def with_names(reason: str, state: State) -> str:
+    """Return a verdict's reason with alerts called by name: the gate itself knows them by fingerprint."""
+    for alert in state.get("verified", ()):
+        where = alert.service or alert.namespace
+        reason = reason.replace(alert.fingerprint, f"{alert.name} ({where})" if where else alert.name)
+    return reason
 
 
 def marked(state: State, status: str) -> tuple[Hypothesis, ...]:
