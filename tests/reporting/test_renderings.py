@@ -84,6 +84,7 @@ def test_html_of_an_incident_without_attempts_causes_or_health() -> None:
 def test_the_chart_stays_inside_its_frame_and_marks_the_attempts() -> None:
     svg = health_chart(full())
     assert svg.count("<rect") == 2
+    assert svg.count("<path") == 2, "the mean and the worst service"
     numbers = [float(n) for n in re.findall(r'c[xy]="(-?[\d.]+)"', svg)]
     assert numbers
     assert all(0 <= n <= 1000 for n in numbers)

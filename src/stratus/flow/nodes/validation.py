@@ -139,7 +139,7 @@ def attempt_of(state: State, rooms: Rooms, done: Transaction | None) -> Attempt:
         transaction=done.id if done else "",
         commands=commands,
         writes=writes,
-        diff=tuple(line for w in mitigation.writes for line in w.diff) if mitigation else (),
+        diff=tuple(f"{w.write.target}: {line}" for w in mitigation.writes for line in w.diff) if mitigation else (),
         refusals=state.get("refusals", ()),
         executed=executed,
         verdict=verdict.verdict if verdict else None,
