@@ -62,7 +62,7 @@ class DetectionNodes:
             baseline=settings.baseline,
             protected=settings.policy.protected_namespaces,
         )
-        observation = observation.model_copy(update={"alerts": state.get("verified", ())})
+        observation = observation.model_copy(update={"alerts": tuple(state.get("verified", ()))})
         count = sum(len(found) for kind, found in observation.objects.items() if kind != "Change")
         sources = [
             name for name in ("metrics", "logs", "traces", "alerts") if getattr(rooms.telemetry, name) is not None

@@ -117,7 +117,7 @@ def look(state: State, rooms: Rooms) -> Observation:
         baseline=settings.baseline,
         protected=settings.policy.protected_namespaces,
     )
-    return observation.model_copy(update={"alerts": state.get("verified", ())})
+    return observation.model_copy(update={"alerts": tuple(state.get("verified", ()))})
 
 
 def plan_first(
