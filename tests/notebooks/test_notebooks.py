@@ -1,0 +1,95 @@
+"""The notebooks run from their first cell to their last, and show what they promise."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+LIMIT = 120
+"""Seconds that one cell may take."""
+
+nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed: pip install 'stratus-sre[notebook]'")
+nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pip install 'stratus-sre[notebook]'")
+pytest.importorskip("ipykernel", reason="ipykernel is not installed: pip install 'stratus-sre[notebook]'")
+
+pytestmark = [
+    pytest.mark.slow,
+    # what the Jupyter client leaves to the garbage collector is not ours
+    pytest.mark.filterwarnings("default::ResourceWarning"),
+    pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("default::DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def _kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `python3` the interpreter that runs the tests, whatever kernels are installed elsewhere."""
+    spec = tmp_path / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(kernel), encoding="utf-8")
+    for name in ("JUPYTER_PATH", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "jupyter"))
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+
+
+@pytest.fixture
+def executed(_kernel: None, tmp_path: Path) -> Any:
+    """The first notebook with the outputs of a run in an empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    notebook = nbformat.read(NOTEBOOKS / "01-first-incident.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    )
+    return client.execute()
+
+
+def test_the_first_incident_runs_and_shows_what_it_promises(executed: Any) -> None:
+    cells = [c for c in executed.cells if c.cell_type == "code"]
+    for cell in cells:
+        assert not [o for o in cell.outputs if o.output_type == "error"], cell.source
+        stderr = "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr")
+        assert not stderr, f"a newcomer would wonder about this: {stderr[:600]}"
+    printed = {cell.source: text(cell) for cell in cells}
+    assert "resolved after 2 attempts" in found(printed, "report = respond(")
+    tries = found(printed, "for attempt in report.attempts").splitlines()
+    assert ["REGRESSED" in tries[0], "undone and proved" in tries[0]] == [True, True]
+    assert ["RESOLVED" in tries[1], "kept" in tries[1]] == [True, True]
+    assert "<table" in shown(cells, "report = respond(", "text/html")
+    assert "<svg" in shown(cells, "health_chart(report)", "text/html")
+    assert "Validation" in shown(cells, "SVG(svg())", "image/svg+xml")
+    report = next(c for c in cells if c.source.strip() == "report")
+    html = report.outputs[-1].data["text/html"]
+    assert "mongodb-rate" in html
+    assert html.startswith("<iframe srcdoc=")  # its style sheet must not reach into the notebook
+    assert "sandbox" in html
+    assert "scaled_to_zero" in found(printed, "agent.diagnose()")
+    assert "resolved" in found(printed, "agent.mitigate_with_tnr").lower()
+    assert float(shown(cells, "SystemHealth(error_rate", "text/plain")) < 0.5
+
+
+def test_notebooks_are_kept_without_outputs() -> None:
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            assert cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None), path.name
+
+
+def text(cell: Any) -> str:
+    return "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+
+
+def found(printed: dict[str, str], source: str) -> str:
+    return next(out for code, out in printed.items() if source in code)
+
+
+def shown(cells: list[Any], source: str, kind: str) -> str:
+    cell = next(c for c in cells if source in c.source)
+    return str(next(o.data[kind] for o in cell.outputs if o.output_type == "execute_result"))
