@@ -1,1 +1,1 @@
-"""Placeholder line, replaced by the owner of this room."""
+"""Measuring: faults injected into the embedded cluster, worked on end to end, and scored from outside the agent."""

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from stratus.cli import cluster, demo, doctor, graph, knowledge, respond, serve, txn
+from stratus.cli import bench, cluster, demo, doctor, graph, knowledge, respond, serve, txn
 from stratus.errors import StratusError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("version")(doctor.version)
 app.add_typer(txn.app, name="txn")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(bench.app, name="bench")
 
 
 def run() -> None:

@@ -16,6 +16,7 @@ from stratus.mitigation.losses import losses
 from stratus.mitigation.ownership import installer_note
 from stratus.mitigation.policy import Policy, check_change, check_target, effective_namespaces, unavailable_pods
 from stratus.mitigation.rehearsal import NotRehearsable, OverlayReader, rehearse
+from stratus.mitigation.restarts import lossy_restarts
 from stratus.mitigation.reversibility import ReversibilityRule, classify, reversibility_rules
 from stratus.mitigation.splitting import split_commands
 from stratus.model.actions import (
@@ -103,7 +104,7 @@ def lint(
             refusals += found
             draft = draft if found else trial
     if not refusals:
-        refusals = _check_whole(draft, case.attempts, settings.limits)
+        refusals = lossy_restarts(draft.writes) or _check_whole(draft, case.attempts, settings.limits)
     return MitigationPlan(
         plan=plan, commands=tuple(draft.commands), writes=tuple(draft.writes), refusals=tuple(refusals)
     )
