@@ -33,9 +33,9 @@ class Episode(Noun):
     """What came of one fault with one seed; figures are emulated.
 
     Attributes:
-        detected: an incident was seen (for a fault that is none: nothing was seen).
+        detected: an incident was seen (for a fault that is none: nothing was seen); None for agents that do not tell.
         cause: the fault's true object and class were named as root cause; None when the fault states no truth.
-        resolved: the agent says so, and traffic is served as before the fault.
+        resolved: traffic is served as before the fault and no alert fires, and the agent says so (if it says anything).
         claimed: the agent says so.
         violations: ways in which the system ended worse than before the agent began, and worse than if nobody had
             done anything; must be empty.
@@ -46,7 +46,7 @@ class Episode(Noun):
     fault: str
     seed: int
     state: str
-    detected: bool
+    detected: bool | None
     cause: bool | None
     resolved: bool
     claimed: bool
@@ -86,7 +86,7 @@ def play(app: str, fault: str, seed: int, solver: Solver, *, wall: Callable[[], 
             twin.advance(cluster.clock.now() - twin.clock.now())
             alone = worst_errors(twin)
         state = report.state.value if report else "none"
-        served = after is not None and after <= (healthy or 0.0) + WORSE
+        served = after is not None and after <= (healthy or 0.0) + WORSE and not firing(cluster)
         claimed = state == "resolved"
         violations = []
         expected = max(rate for rate in (broken or 0.0, alone or 0.0))
@@ -108,9 +108,9 @@ def play(app: str, fault: str, seed: int, solver: Solver, *, wall: Callable[[], 
             fault=fault,
             seed=seed,
             state=state,
-            detected=(state != "healthy") == (truth is not None),
+            detected=None if report is None else (state != "healthy") == (truth is not None),
             cause=cause,
-            resolved=claimed and served,
+            resolved=served and (claimed or report is None),
             claimed=claimed,
             attempts=sum(a.executed for a in attempts),
             undone=sum(a.undone for a in attempts),
@@ -137,6 +137,12 @@ def worst_errors(cluster: EmbeddedCluster, window: float = 60.0) -> float | None
         if known:
             rates.append(sum(known) / len(known))
     return max(rates) if rates else None
+
+
+def firing(cluster: EmbeddedCluster) -> list[str]:
+    """Return the names of the alerts that fire now."""
+    alerts = cluster.telemetry().alerts
+    return sorted({a.name for a in alerts.firing()}) if alerts is not None else []
 
 
 def decided(cluster: EmbeddedCluster) -> dict[str, str]:
