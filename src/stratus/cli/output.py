@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,10 +11,19 @@ from rich.console import Console
 from stratus.errors import UsageError
 from stratus.model.reports import Report, TimelineEntry
 
+#: Columns of a table that is not shown on a terminal.
+PIPED = 160
+
 
 def console(*, machine: bool = False) -> Console:
-    """Return where to write for people: stdout, or stderr when stdout belongs to a machine."""
-    return Console(stderr=machine, highlight=False, soft_wrap=False)
+    """Return where to write for people: stdout, or stderr when stdout belongs to a machine.
+
+    Into a pipe or a file a line stays one line and a table gets the room it needs, so that it can be searched.
+    """
+    out = Console(stderr=machine, highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        return Console(stderr=machine, highlight=False, soft_wrap=True, width=PIPED)
+    return out
 
 
 class Progress:

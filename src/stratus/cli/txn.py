@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from stratus.cli.options import Config, Context, Json, Kubeconfig, StateDir
 from stratus.cli.output import console
@@ -33,7 +33,7 @@ def list_(as_json: Json = False, state_dir: StateDir = None, config: Config = No
     if as_json:
         sys.stdout.write("[" + ",\n".join(t.model_dump_json(by_alias=True) for t in found) + "]\n")
         return 0
-    table = Table("id", "when", "scope", "state", "verdict", "writes", "reason", box=None)
+    table = Table(Column("id", no_wrap=True), "when", "scope", "state", "verdict", "writes", "reason", box=None)
     for t in found:
         verdict = t.verdict.verdict if t.verdict else ""
         table.add_row(t.id, iso(t.created_at), t.scope, t.state, verdict, str(len(t.writes)), t.reason)

@@ -67,6 +67,7 @@ class EmbeddedCluster:
         namespace: where the application lives; None: as the application says.
         rules: file of alert rules in place of the shipped ones.
         faults: file of further faults.
+        epoch: moment at which the cluster's life begins (before the warm-up), epoch seconds; None: always the same.
 
     Raises:
         UsageError: the application, the rules or the state file cannot be used.
@@ -83,6 +84,7 @@ class EmbeddedCluster:
         namespace: str | None = None,
         rules: Path | None = None,
         faults: Path | None = None,
+        epoch: float | None = None,
     ) -> None:
         if nodes < 1:
             raise UsageError(f"a cluster needs at least one node, not {nodes}")
@@ -96,7 +98,7 @@ class EmbeddedCluster:
         self._loaded = load_application(app) if app is not None else None
         self.namespace = namespace or (self._loaded.app.namespace if self._loaded is not None else "default")
         chosen = load_rules(rules) if rules is not None else shipped_rules()
-        self.clock = VirtualClock(parse_iso(EPOCH))
+        self.clock = VirtualClock(parse_iso(EPOCH) if epoch is None else epoch)
         self._rng = random.Random(seed)
         self.store = Store(self.clock, self._rng)
         self.registry = ImageRegistry()
@@ -111,6 +113,7 @@ class EmbeddedCluster:
             "nodes": nodes,
             "warmup": warmup,
             "namespace": self.namespace,
+            **({} if epoch is None else {"epoch": epoch}),
         }
         if state_file is not None:
             self._log = InputLog.open(Path(state_file), made)

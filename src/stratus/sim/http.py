@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from stratus.errors import StratusError
 from stratus.sim import tls as tls_files
 from stratus.sim.api import ANONYMOUS, ApiServer, Request, Response, Upgrade, User, Watch
 from stratus.sim.api.subresources import LogStream
+from stratus.sim.identities import VIEWER, may
 from stratus.sim.runtime import ExecResult
 
 if TYPE_CHECKING:
@@ -104,29 +106,49 @@ class HttpFront:
         """Return the address of the server."""
         return f"{'https' if self.identity else 'http'}://{self.host}:{self.port}"
 
-    def kubeconfig(self, *, token: bool = False) -> str:
-        """Return a kubeconfig for an administrator, by client certificate or by bearer token."""
+    def kubeconfig(self, *, user: str = "admin", token: bool = False) -> str:
+        """Return a kubeconfig for an administrator, by client certificate or by bearer token, or for a viewer.
+
+        Args:
+            user: `admin`, or `viewer` who may read everything but secrets (every write is a 403, dry runs included).
+            token: identify the administrator by a bearer token.
+
+        Raises:
+            HttpError: no such user, or a viewer without TLS, where nobody is told apart.
+        """
+        if user not in ("admin", "viewer"):
+            raise HttpError(f"no user {user!r} on an embedded cluster: use admin or viewer")
+        if user == "viewer":
+            if self.identity is None:
+                raise HttpError("a viewer needs HTTPS: over plain HTTP everybody is the administrator")
+            return self._kubeconfig(user, {"token": self._viewer_token()})
+        if self.identity is None:
+            return self._kubeconfig(user, {})
+        if token:
+            return self._kubeconfig(user, {"token": self.identity.token})
+        pair = {"client-certificate-data": self.identity.client_cert, "client-key-data": self.identity.client_key}
+        return self._kubeconfig(user, {name: base64.b64encode(data).decode() for name, data in pair.items()})
+
+    def _viewer_token(self) -> str:
+        with self.lock:
+            for token, known in self.api.tokens.items():
+                if known == VIEWER:
+                    return token
+            token = secrets.token_urlsafe(24)
+            self.api.tokens[token] = VIEWER
+            self.api.authorizer = self.api.authorizer or may
+            return token
+
+    def _kubeconfig(self, name: str, user: dict[str, Any]) -> str:
         cluster: dict[str, Any] = {"server": self.url}
-        user: dict[str, Any] = {}
         if self.identity is not None:
-
-            def b64(data: bytes) -> str:
-                return base64.b64encode(data).decode()
-
-            cluster["certificate-authority-data"] = b64(self.identity.ca)
-            if token:
-                user["token"] = self.identity.token
-            else:
-                user["client-certificate-data"] = b64(self.identity.client_cert)
-                user["client-key-data"] = b64(self.identity.client_key)
+            cluster["certificate-authority-data"] = base64.b64encode(self.identity.ca).decode()
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "stratus", "cluster": cluster}],
-            "users": [{"name": "admin", "user": user}],
-            "contexts": [
-                {"name": "stratus", "context": {"cluster": "stratus", "user": "admin", "namespace": "default"}}
-            ],
+            "users": [{"name": name, "user": user}],
+            "contexts": [{"name": "stratus", "context": {"cluster": "stratus", "user": name, "namespace": "default"}}],
             "current-context": "stratus",
         }
         # JSON is YAML, and needs no writer.

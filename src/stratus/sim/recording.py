@@ -9,6 +9,7 @@ from typing import Any
 
 from stratus.sim.api import ApiServer, Request, User
 from stratus.sim.api.server import Answer
+from stratus.sim.identities import VIEWERS
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEPT_HEADERS = ("content-type", "accept", "user-agent", "impersonate-user", "impersonate-group")
@@ -38,8 +39,14 @@ class RecordingApi(ApiServer):
 
 
 def may_change(request: Request) -> bool:
-    """Tell whether a request can have an effect (a failed login, a read or a dry run cannot)."""
-    return request.method not in _READS and request.user is not None and "dryRun=All" not in request.target
+    """Tell whether a request can have an effect (a failed login, a read, a dry run or what a viewer asks cannot)."""
+    user = request.user
+    return (
+        request.method not in _READS
+        and user is not None
+        and VIEWERS not in user.groups
+        and "dryRun=All" not in request.target
+    )
 
 
 def request_data(request: Request) -> dict[str, Any]:
