@@ -11,7 +11,11 @@ from stratus.flow.rooms import RoomsFor
 from stratus.flow.state import State
 from stratus.model.alerts import Alert
 from stratus.model.reports import IncidentState
+from stratus.transaction.health import settled
 from stratus.transaction.verdict import conditions_of
+
+#: Seconds between two looks at a rollout under way.
+AGAIN = 5.0
 
 
 class DetectionNodes:
@@ -83,16 +87,30 @@ class DetectionNodes:
         rooms = self.rooms_for(state)
         watch = rooms.stopwatch()
         now = rooms.clock.now()
-        detection = detect(state["observation"], state.get("verified", ()), health=rooms.settings.health, now=now)
+        verified = state.get("verified", ())
+        observation = state["observation"]
+        detection = detect(observation, verified, health=rooms.settings.health, now=now)
+        moving = False
+        # A change under way shows what it does only when it has settled or stopped: until then nothing is known well.
+        until = now + rooms.settings.health.settle_max / 2
+        while detection.anomalous is False and not settled(observation.objects) and rooms.clock.now() < until:
+            moving = True
+            rooms.clock.sleep(AGAIN)
+            observation = self.telemetry_collection({**state, "missing": {}})["observation"]
+            detection = detect(observation, verified, health=rooms.settings.health, now=rooms.clock.now())
         times = spent(state, "detect", watch())
         if detection.onset:
             times["detect"] += max(0.0, state["started_at"] - detection.onset)
         news: State = {
             "detection": detection,
             "verified": detection.alerts,
-            "conditions": conditions_of(detection, state["observation"]),
+            "conditions": conditions_of(detection, observation),
+            "observation": observation,
             "spent": times,
         }
+        if moving:
+            waited = f"a rollout was under way; looked again for {rooms.clock.now() - now:.0f} s"
+            state = {**state, "timeline": told(state, rooms, "AnomalyDetection", waited)}
         if detection.anomalous is None:
             news["ending"] = "telemetry and objects do not tell whether something is wrong"
             news["state"] = IncidentState.NEEDS_HUMAN
