@@ -105,3 +105,21 @@ def test_the_same_condition_is_kept_once() -> None:
     assert merged[0].starts_at == 10.0
     assert merged[0].annotations == {"summary": "s"}
     assert merge_alerts(merged, merged) == merged
+
+
+def test_a_silenced_alert_starts_no_incident() -> None:
+    from stratus.detection.anomaly import detect
+    from stratus.model.evidence import Observation
+    from stratus.settings import HealthSettings
+    from stratus.telemetry.alertmanager import SUPPRESSED
+
+    kinds = ("Pod", "Service", "Deployment")
+    look = Observation(at=100.0, window=100.0, namespaces=("shop",), objects=dict.fromkeys(kinds, ()))
+    loud = Alert(name="HighErrors", labels={"namespace": "shop", "service": "web"}, severity="critical", starts_at=50.0)
+    quiet = loud.model_copy(update={"annotations": {SUPPRESSED: "silenced"}})
+    found = detect(look, (quiet,), health=HealthSettings(), now=100.0)
+    assert (found.anomalous, found.alerts, found.services) == (False, (), ())
+    assert detect(look, (loud,), health=HealthSettings(), now=100.0).anomalous is True
+    # who hands it in himself wants it looked at
+    for merged in (merge_alerts((loud,), (quiet,)), merge_alerts((quiet,), (loud,))):
+        assert detect(look, merged, health=HealthSettings(), now=100.0).alerts == merged

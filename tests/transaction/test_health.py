@@ -303,7 +303,7 @@ def test_probe_without_sources(cluster):
 
 def test_probe_with_sources(cluster):
     now = cluster.clock.now()
-    alert = Alert(name="High", severity="critical")
+    alert = Alert(name="High", severity="critical", starts_at=900.0)
     quiet = Alert(name="Old", status="resolved")
     found = probe(
         filled(cluster),
@@ -313,6 +313,7 @@ def test_probe_with_sources(cluster):
     row = found.service("shop", "web")
     assert (row.request_rate, row.error_rate, row.latency_p99, row.source) == (5.0, 0.5, 2.0, "telemetry")
     assert found.alerts == {alert.fingerprint: "critical"}
+    assert found.alert_starts == {alert.fingerprint: 900.0}
 
 
 def test_what_does_not_answer_is_missing_not_healthy(cluster):

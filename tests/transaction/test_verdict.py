@@ -244,6 +244,28 @@ class TestAlerts:
         assert verdict(before, short, self.conditions).verdict == "RESOLVED"
         assert verdict(before, row(web(), alerts={"f2": "info"}), self.conditions).verdict == "RESOLVED"
 
+    def test_what_was_wrong_before_and_fires_now_is_no_news(self):
+        before = row(web(**ILL), alerts={"f1": "critical"})
+        late = {"f2": "critical", "f3": "warning"}
+
+        def after(starts, n=5, start=1100.0):
+            return [v.model_copy(update={"alert_starts": starts}) for v in row(web(), alerts=late, n=n, start=start)]
+
+        old = verdict(before, after({"f2": 990.0, "f3": 950.0}), self.conditions)
+        assert (old.verdict, directions(old)["alerts critical"]) == ("IMPROVED", "better")
+        assert "alert f2 is firing" in old.reason, "nor is the incident over while they fire"
+        quiet = [*after({"f2": 990.0, "f3": 950.0}, n=1), *row(web(), alerts={}, start=1103.0)]
+        assert verdict(before, quiet, self.conditions).verdict == "IMPROVED"
+        assert verdict(before, quiet[1:], self.conditions).verdict == "RESOLVED"
+        # of one that began later, at the first sample, or nobody knows when, nothing is excused
+        for start in (1000.0, 1003.0, 1100.0, 0.0):
+            new = verdict(before, after({"f2": start, "f3": 950.0}), self.conditions)
+            assert (new.verdict, directions(new)["alerts critical"]) == ("REGRESSED", "worse"), start
+        assert verdict(before, after({"f3": 950.0}), self.conditions).verdict == "REGRESSED"
+        # a condition that began anew while it was watched is a new one
+        mixed = [*after({"f2": 990.0, "f3": 950.0}, n=4), *after({"f2": 1105.0, "f3": 950.0}, n=1, start=1112.0)]
+        assert verdict(before, mixed, self.conditions).verdict == "REGRESSED"
+
     def test_a_source_that_stops_answering(self):
         before = row(web(**ILL), alerts={"f1": "critical"})
         assert verdict(before, row(web(), alerts=None), self.conditions).verdict == "UNKNOWN"

@@ -10,6 +10,7 @@ from stratus.errors import AlertError
 from stratus.kit.clock import parse_iso
 from stratus.kit.text import trim
 from stratus.model.alerts import Alert, Severity
+from stratus.telemetry.alertmanager import SUPPRESSED
 
 _SEVERITIES: dict[str, Severity] = {
     "critical": "critical", "page": "critical", "emergency": "critical", "error": "critical", "high": "critical",
@@ -61,15 +62,23 @@ def merge_alerts(*groups: Iterable[Alert]) -> tuple[Alert, ...]:
                 continue
             keep = alert if (alert.status == "firing" and known.status != "firing") else known
             starts = [a.starts_at for a in (known, alert) if a.starts_at > 0]
+            notes = {**alert.annotations, **known.annotations}
+            if not (silenced(known) and silenced(alert)):
+                notes.pop(SUPPRESSED, None)  # handed in by somebody who wants it looked at, whoever silenced it
             verified = known.verified if known.verified is not None else alert.verified
             merged[alert.fingerprint] = keep.model_copy(
                 update={
                     "starts_at": min(starts, default=0.0),
-                    "annotations": {**alert.annotations, **known.annotations},
+                    "annotations": notes,
                     "verified": verified,
                 }
             )
     return tuple(merged.values())
+
+
+def silenced(alert: Alert) -> bool:
+    """Whether somebody has silenced the alert: it fires, and nobody is to be called for it."""
+    return bool(alert.annotations.get(SUPPRESSED))
 
 
 def _read(document: object, where: str) -> list[Alert]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stratus.detection.alerts import merge_alerts
+from stratus.detection.alerts import merge_alerts, silenced
 from stratus.detection.detectors import cluster, pods, series, services, workloads
 from stratus.detection.detectors.scene import Scene
 from stratus.kit.kube import name_of, namespace_of, pod_finished, pod_ready
@@ -26,7 +26,7 @@ def detect(observation: Observation, alerts: tuple[Alert, ...], *, health: Healt
     was found but pods, services or workloads could not be read; else False.
 
     Args:
-        alerts: alerts as taken in; they come back verified, deduplicated, firing ones only.
+        alerts: alerts as taken in; they come back verified, deduplicated, firing and not silenced ones only.
         now: epoch seconds.
     """
     scene = Scene(observation)
@@ -41,7 +41,7 @@ def detect(observation: Observation, alerts: tuple[Alert, ...], *, health: Healt
     anomalies = _numbered(sorted(found, key=lambda a: (_RANK[a.severity], a.since or now, a.namespace, a.summary)))
     weighty = [a for a in anomalies if a.severity != "info"]
     judged = tuple(_verify(alert, observation, weighty, scene.heard) for alert in merge_alerts(alerts))
-    firing = tuple(a for a in judged if a.status == "firing")
+    firing = tuple(a for a in judged if a.status == "firing" and not silenced(a))
     standing = [a for a in firing if a.verified is not False and a.severity not in ("none", "info")]
     anomalous: bool | None = bool(weighty or standing)
     if not anomalous and not _can_tell(observation):

@@ -72,12 +72,15 @@ class HealthVector(Noun):
     Attributes:
         at: epoch seconds.
         alerts: firing alerts by fingerprint -> severity; None when the alert source does not answer.
+        alert_starts: epoch seconds at which the condition of a firing alert first held, by fingerprint; one whose
+            source does not say is absent.
         missing: sources that gave nothing, and why.
     """
 
     at: float
     services: tuple[ServiceHealth, ...] = ()
     alerts: dict[str, str] | None = None
+    alert_starts: dict[str, float] = Field(default_factory=dict)
     missing: dict[str, str] = Field(default_factory=dict)
 
     def service(self, namespace: str, name: str) -> ServiceHealth | None:

@@ -21,7 +21,7 @@ from stratus.transaction.limits import admit
 from stratus.transaction.lock import LEASE_NAME, LeaseLock, LockSet
 from stratus.transaction.protocol import committable, recovery_wish
 from stratus.transaction.sampling import Probe
-from stratus.transaction.verdict import Conditions, cleared, judge, steady
+from stratus.transaction.verdict import Conditions, cleared, judge, late, steady
 
 CLUSTER_SCOPE = "cluster"
 """Lock scope of objects that have no namespace."""
@@ -272,7 +272,8 @@ class TransactionEngine:
             if report.verdict == "RESOLVED" or self._clock.now() >= deadline:
                 return after, report
             # Alerts fall silent later than what they watch; rates follow their windows: look until nothing moves.
-            only_alerts = conditions.alerts and not cleared(after, conditions.model_copy(update={"alerts": ()}), health)
+            alerts = (*conditions.alerts, *late(before, after))
+            only_alerts = alerts and not cleared(after, conditions.model_copy(update={"alerts": ()}), health)
             still = last is not None and last[1].verdict == report.verdict and steady(last[0], after, health)
             if report.verdict != "UNKNOWN" and still and not only_alerts and self._probe.settled(spaces):
                 return after, report
@@ -295,7 +296,8 @@ class TransactionEngine:
             yield carrier
         except BaseException as error:
             carrier = self._live.pop(txn_id, carrier)
-            if carrier is not None and isinstance(error, Exception) and not isinstance(error, LeaseLost):
+            told = isinstance(error, Exception | KeyboardInterrupt)  # who was told to stop takes back under a new lock
+            if carrier is not None and told and not isinstance(error, LeaseLost):
                 self._let_go(carrier.locks)
             raise
         if carrier.ledger.ended:

@@ -62,15 +62,16 @@ class HealthProbe:
         objects, missing = self._objects(spaces)
         points = self._points(spaces, now, missing)
         alerts: dict[str, str] | None = None
+        starts: dict[str, float] = {}
         if self._telemetry.alerts is not None:
             try:
-                alerts = {
-                    a.fingerprint: a.severity for a in self._telemetry.alerts.firing(spaces) if a.status == "firing"
-                }
+                firing = [a for a in self._telemetry.alerts.firing(spaces) if a.status == "firing"]
+                alerts = {a.fingerprint: a.severity for a in firing}
+                starts = {a.fingerprint: a.starts_at for a in firing if a.starts_at > 0}
             except StratusError as error:
                 missing["alerts"] = str(error)
         services = assess(objects, points, now=now, settings=self._settings)
-        return HealthVector(at=now, services=services, alerts=alerts, missing=missing)
+        return HealthVector(at=now, services=services, alerts=alerts, alert_starts=starts, missing=missing)
 
     def settled(self, namespaces: tuple[str, ...] = ()) -> bool:
         """Tell whether all rollouts have converged. See `Probe.settled`."""

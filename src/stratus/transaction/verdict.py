@@ -33,6 +33,8 @@ SERVED_AGAIN = 0.5
 """Share of the normal traffic that must be back before an incident is over."""
 TRUSTED_ERRORS = 0.1
 """Error rate above which latency and traffic of a service are those of failing, not of working."""
+ALARMING = ("critical", "warning")
+"""Severities of alerts that count."""
 
 Direction = Literal["better", "worse", "same", "unknown"]
 Samples = Sequence[HealthVector]
@@ -127,6 +129,22 @@ def cleared(samples: Samples, conditions: Conditions, settings: HealthSettings) 
     return tuple(left)
 
 
+def late(before: Samples, after: Samples) -> tuple[str, ...]:
+    """Return alerts that began to fire during the transaction over a condition that held before its first sample.
+
+    They waited out their `for:` time; the transaction did not cause what they tell, so they are not news. Nor is it
+    over while they fire. An alert whose start is not known, or that a single sample puts later, is none of them.
+    """
+    usable_before, usable_after = _usable(before), _usable(after)
+    if not usable_before:
+        return ()
+    known = {f for v in usable_before for f in v.alerts or {}}
+    began = usable_before[0].at
+    rows = [v for v in usable_after if v.alerts]
+    fresh = sorted({f for v in rows for f, s in (v.alerts or {}).items() if s in ALARMING} - known)
+    return tuple(f for f in fresh if all(0 < v.alert_starts.get(f, 0.0) < began for v in rows if f in (v.alerts or {})))
+
+
 def steady(one: Samples, other: Samples, settings: HealthSettings) -> bool:
     """Tell whether two rounds of samples show the same: no rate, share or state is still on its way somewhere."""
     for key in {(s.namespace, s.service) for v in (*one, *other) for s in v.services}:
@@ -182,7 +200,8 @@ def _decide(
         return "REGRESSED", "worse: " + ", ".join(named["worse"])
     if named["unknown"]:
         return "UNKNOWN", "cannot be told: " + ", ".join(named["unknown"])
-    left, earlier = cleared(after, conditions, settings), cleared(before, conditions, settings)
+    waiting = conditions.model_copy(update={"alerts": (*conditions.alerts, *late(before, after))})
+    left, earlier = cleared(after, waiting, settings), cleared(before, conditions, settings)
     span = after[-1].at - after[0].at
     if earlier and not left and span >= settings.quiet:
         return "RESOLVED", "gone: " + "; ".join(earlier)
@@ -340,17 +359,20 @@ def _traffic(
 
 
 def _alerts(before: Samples, after: Samples) -> list[ComponentChange]:
-    """Compare firing alerts: new ones count when they last, gone ones when they stay away."""
+    """Compare firing alerts: new ones count when they last, gone ones when they stay away.
+
+    An alert over a condition older than the transaction (see `late`) is not new.
+    """
     if all(v.alerts is None for v in (*before, *after)):
         return []
     if any(v.alerts is None for v in (*before, *after)):
         return [ComponentChange(component="alerts", before=None, after=None, noise=0.0, direction="unknown")]
     old, new = [v.alerts or {} for v in before], [v.alerts or {} for v in after]
-    found = []
-    for severity in ("critical", "warning"):
+    found, overdue = [], set(late(before, after))
+    for severity in ALARMING:
         had = {f for row in old for f, s in row.items() if s == severity}
         have = {f for row in new for f, s in row.items() if s == severity}
-        lasting = [f for f in have if all(f in row for row in new) and not any(f in row for row in old)]
+        lasting = [f for f in have - overdue if all(f in row for row in new) and not any(f in row for row in old)]
         gone = [f for f in had if all(f in row for row in old) and not any(f in row for row in new)]
         if had or have:
             direction = _direction(bool(gone), bool(lasting))

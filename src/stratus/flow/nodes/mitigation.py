@@ -121,7 +121,7 @@ class MitigationNodes:
         name = f"{state['incident']}-{len(state.get('attempts', ())) + 1}"
         scope = mitigation.writes[0].write.target.namespace or "cluster"
         try:
-            done = rooms.engine.begin(state["incident"], name, mitigation.writes, scope)
+            done = rooms.engine.begin(state["incident"], name, mitigation.writes, scope, watch=affected(state))
         except (CommandRefused, BudgetSpent) as error:
             code = error.code if isinstance(error, CommandRefused) else f"limit_{error.limit}"
             refusal = Refusal(command="", code=code, message=str(error))
@@ -151,6 +151,13 @@ def allowed_namespaces(state: State, plan: ActionPlan) -> tuple[str, ...]:
     if asked:
         return asked
     return tuple(dict.fromkeys(step.target.namespace for step in plan.steps if step.target and step.target.namespace))
+
+
+def affected(state: State) -> tuple[str, ...]:
+    """Return the namespaces of the incident's services: their health counts wherever the repair writes."""
+    detection = state.get("detection")
+    spaces = (name.partition("/")[0] for name in detection.services) if detection is not None else ()
+    return tuple(sorted(set(spaces) - {""}))
 
 
 def proposal(state: State, mitigation: MitigationPlan) -> dict[str, Any]:
