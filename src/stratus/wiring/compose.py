@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stratus.errors import KnowledgeError, UsageError
 from stratus.kit.clock import Clock, SystemClock
 from stratus.settings import Settings
+from stratus.wiring.interrupts import WakefulClock
 from stratus.wiring.sources import Source
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def rooms(
     knowing = Knowing(settings)
     cluster = source.cluster
     ticking = clock or source.clock or SystemClock()
+    if type(ticking) is SystemClock:
+        ticking = WakefulClock()
     brain = think(settings, model, spent)
     told = telemetry if telemetry is not None else source.telemetry(settings)
     journal = SqliteJournal(settings.state_dir / "journal.sqlite")

@@ -15,6 +15,7 @@ from stratus.model.diagnosis import Diagnosis
 from stratus.model.reports import ModelUsage, Report, TimelineEntry
 from stratus.settings import Settings
 from stratus.wiring.incidents import EmbeddedSource, IncidentEntry, Incidents
+from stratus.wiring.interrupts import interruptible
 from stratus.wiring.sources import Source, open_embedded, open_kubernetes, show_fault, source_of
 
 if TYPE_CHECKING:
@@ -196,14 +197,15 @@ class Run:
             self._recover()
         seen = len(state.values.get("timeline", ())) if started else 0
         try:
-            while True:
-                seen = self._advance(step, seen, on_event)
-                pending = _pending(self.graph.get_state(self.config))
-                if pending is None:
-                    break
-                if approve is None:
-                    raise ApprovalPending(self.entry.id, pending)
-                step = Command(resume="approved" if approve(pending) else "rejected")
+            with interruptible():
+                while True:
+                    seen = self._advance(step, seen, on_event)
+                    pending = _pending(self.graph.get_state(self.config))
+                    if pending is None:
+                        break
+                    if approve is None:
+                        raise ApprovalPending(self.entry.id, pending)
+                    step = Command(resume="approved" if approve(pending) else "rejected")
         except KeyboardInterrupt:
             self.take_back("interrupted by the user")
             raise
