@@ -195,3 +195,13 @@ def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str]) -> 
         code, out, _ = run(capsys, command, "--help")
         assert code == 0
         assert "Usage" in out
+
+
+def test_an_interrupt_is_one_line_and_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stratus.wiring.respond.respond", interrupted)
+    code, out, err = run(capsys, "respond", "--embedded", "hotel-reservation", "--json")
+    assert (code, out) == (130, "")
+    assert "taken back" in one_line(err)

@@ -37,6 +37,9 @@ app.add_typer(cluster.app, name="cluster")
 app.add_typer(bench.app, name="bench")
 
 
+INTERRUPTED = "interrupted; what was under way has been taken back"
+
+
 def run() -> None:
     """Entry point of the console script."""
     sys.exit(main(sys.argv[1:]))
@@ -47,17 +50,21 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     try:
         result = app(args=arguments, standalone_mode=False)
+        if result == 130:  # what a KeyboardInterrupt has become on its way through the command tree
+            return _fail(INTERRUPTED, 130)
         return result if isinstance(result, int) else 0
     except typer.Exit as ended:
         return ended.exit_code
     except StratusError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was under way has been taken back", 130)
+        return _fail(INTERRUPTED, 130)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception as error:
+        if type(error).__name__ == "Abort":  # as when a question is answered with Ctrl-C
+            return _fail(INTERRUPTED, 130)
         if type(error).__module__.split(".")[0] in ("click", "typer"):
             return _usage(error)
         if os.environ.get("STRATUS_DEBUG"):
