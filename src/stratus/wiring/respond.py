@@ -47,6 +47,16 @@ class ApprovalPending(StratusError):
         self.proposal = proposal
 
 
+class NotTakenBack(StratusError):
+    """What was under way could not be taken back as a whole; a person has to look."""
+
+    exit_code = 4
+
+    def __init__(self, transactions: list[str]) -> None:
+        names = ", ".join(transactions)
+        super().__init__(f"interrupted, and not all could be taken back: see `stratus txn show` for {names}")
+
+
 def respond(
     alerts: Any = None,
     *,
@@ -232,11 +242,16 @@ class Run:
     def take_back(self, reason: str) -> None:
         """Undo the transaction under way, if there is one, and leave the incident ended."""
         values = self.graph.get_state(self.config).values
+        left = []
         for transaction in self.rooms.engine.list():
             if transaction.incident == self.entry.id and transaction.state not in ENDED:
-                self.rooms.engine.undo(transaction.id, reason)
+                done = self.rooms.engine.undo(transaction.id, reason)
+                if done.state != "undone":
+                    left.append(done.id)
         log.warning("incident %s %s; state was %s", self.entry.id, reason, values.get("state", "starting"))
         self.register.save(self.entry.model_copy(update={"status": "ended"}))
+        if left:
+            raise NotTakenBack(left)
 
 
 def _pending(state: Any) -> dict[str, Any] | None:
