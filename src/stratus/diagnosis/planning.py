@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Literal
 
@@ -61,16 +61,23 @@ def make_plan(case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
     if hypothesis.status == "refuted":
         return None
     tried = _tried(case)
+    for plan in _offers(case, hypothesis):
+        # One that was refused for what it was completed with may still do without.
+        for offer in (_completed(plan, hypothesis), plan):
+            if _fresh(offer, tried):
+                return offer
+    return None
+
+
+def _offers(case: Case, hypothesis: Hypothesis) -> Iterator[ActionPlan]:
+    """Yield what the runbooks say, then what is built in, in order of preference."""
     for runbook in _by_relevance(case, hypothesis):
         for action in runbook.actions:
-            plan = _from_runbook(hypothesis, runbook, action)
-            if plan is not None and _fresh(plan, tried):
-                return plan
+            if (plan := _from_runbook(hypothesis, runbook, action)) is not None:
+                yield plan
     for remedy in remedies():
-        plan = _from_remedy(hypothesis, remedy)
-        if plan is not None and _fresh(plan, tried):
-            return plan
-    return None
+        if (plan := _from_remedy(hypothesis, remedy)) is not None:
+            yield plan
 
 
 def _by_relevance(case: Case, hypothesis: Hypothesis) -> list[Runbook]:
@@ -134,6 +141,54 @@ def _from_remedy(hypothesis: Hypothesis, remedy: Remedy) -> ActionPlan | None:
         expected=remedy.expected or _expected(hypothesis),
         risk=remedy.risk,
     )
+
+
+_AT_START = frozenset({"missing_config", "missing_config_key"})
+"""Faults whose pods have not started yet: the kubelet reads the repaired object when it tries again."""
+_TEMPLATE = re.compile(r"\b(?:rollout (?:undo|restart)|set (?:image|env|resources|serviceaccount)|patch)\b")
+
+
+def _completed(plan: ActionPlan, hypothesis: Hypothesis) -> ActionPlan:
+    """Add what a repair needs to take hold, when its own steps leave it out.
+
+    Configuration is read when a container starts, and one that crashes is started again only after its back-off: who
+    uses a repaired object is restarted. A StatefulSet waits for its broken pod before it updates any: it has to go.
+    """
+    facts, steps, last = hypothesis.facts, list(plan.steps), plan.steps[-1]
+    namespace = hypothesis.object.namespace
+    kind, _, name = str(facts.get("workload", "")).partition("/")
+    about = next((k for k in _WORKLOADS if k.lower() == kind), "")
+    written = [s for s in steps if re.search(r"\bpatch (?:configmap|secret)s?[/ ]", s.command)]
+    restarts = any("rollout restart" in s.command or "rollout undo" in s.command for s in steps)
+    if written and about and name and not restarts and hypothesis.fault not in _AT_START:
+        target = ObjectRef(api_version="apps/v1", kind=about, name=name, namespace=namespace)
+        steps.append(
+            ActionStep(
+                text=f"Restart {about} {name} in namespace {namespace}, which reads it when it starts.",
+                command=f"kubectl rollout restart {kind}/{name} -n {namespace}",
+                target=target,
+            )
+        )
+    ordered = hypothesis.object if hypothesis.object.kind == "StatefulSet" else last.target
+    pod = str(facts.get("pod") or "")
+    changes = any(_TEMPLATE.search(s.command) and "statefulset/" in s.command.lower() for s in steps)
+    if (
+        ordered
+        and ordered.kind == "StatefulSet"
+        and pod
+        and changes
+        and not any("delete pod" in s.command for s in steps)
+    ):
+        steps.append(
+            ActionStep(
+                text=f"Delete pod {pod} in namespace {namespace}, which waits at the broken revision.",
+                command=f"kubectl delete pod/{pod} -n {namespace}",
+                target=ObjectRef(api_version="v1", kind="Pod", name=pod, namespace=namespace),
+            )
+        )
+    if len(steps) == len(plan.steps):
+        return plan
+    return plan.model_copy(update={"steps": tuple(steps)})
 
 
 def _needs(needs: Iterable[str], facts: Json) -> bool:

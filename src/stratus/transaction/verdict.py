@@ -249,7 +249,7 @@ def _compare(
 def _objects(
     key: Key, old: list[ServiceHealth], new: list[ServiceHealth], settings: HealthSettings
 ) -> list[ComponentChange]:
-    wanted, wants = max(s.desired for s in old), max(s.desired for s in new)
+    wanted, wants, step = max(s.desired for s in old), max(s.desired for s in new), settings.min_difference
     found = []
     silenced = wanted > 0 and new[-1].desired == 0
     if silenced:
@@ -262,10 +262,16 @@ def _objects(
     if was and not now:
         found.append(_change(key, "availability", mean(was), None, 0.0, "unknown"))
     elif was and now:
-        step = settings.min_difference
         worse = mean(now) < mean(was) - step and min(now) < min(was) - step
         better = mean(now) > mean(own) + step and min(now) > min(own) + step
         found.append(_change(key, "availability", mean(own), mean(now), step, _direction(better, worse)))
+    # Pods that get ready behind a Service that leads elsewhere still help: another repair can then reach them.
+    pods, pods_now = [_share(s, most) for s in old], [_share(s, most) for s in new]
+    own_pods = [_share(s, s.desired) for s in old]
+    if was and now:
+        worse = mean(pods_now) < mean(pods) - step and min(pods_now) < min(pods) - step
+        better = mean(pods_now) > mean(own_pods) + step and min(pods_now) > min(own_pods) + step
+        found.append(_change(key, "pods", mean(own_pods), mean(pods_now), step, _direction(better, worse)))
     doors, open_now = [s.endpoints for s in old], [s.endpoints for s in new]
     if None not in doors and None in open_now:
         found.append(_change(key, "endpoints", _average(doors), None, 0.0, "unknown"))
@@ -282,6 +288,11 @@ def _objects(
     news = growing > 0 and not grown and not any(ill)
     found.append(_change(key, "restarts", grown, growing, 0.5, "worse" if news else "same"))
     return found
+
+
+def _share(health: ServiceHealth, wanted: int) -> float:
+    """Return the share of the wanted pods that is ready, whoever can reach them; none of none is none."""
+    return min(1.0, health.ready / wanted) if wanted else 0.0
 
 
 def _part(health: ServiceHealth, most: int) -> float:
