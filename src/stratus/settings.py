@@ -124,6 +124,10 @@ class Settings(_Group):
         kubeconfig: path of a kubeconfig; None: in-cluster or the default one.
         context: kubeconfig context; empty: the current one.
         prometheus, alertmanager, jaeger, loki: base URLs; empty: none.
+        embedded: application to run on an embedded cluster instead; empty: a real cluster.
+        fault: fault to inject into the embedded application.
+        alert: file with an alert document, or `-` for stdin; empty: look for what is wrong.
+        report_dir: where report.json, report.md and report.html are written; None: nowhere.
         state_dir: journal, checkpoints, knowledge index, reports.
         runbooks_dir: further runbooks besides the shipped ones.
         embedder: `minilm` (torch-free) or `sentence-transformers`.
@@ -145,6 +149,10 @@ class Settings(_Group):
     alertmanager: str = ""
     jaeger: str = ""
     loki: str = ""
+    embedded: str = ""
+    fault: str = ""
+    alert: str = ""
+    report_dir: Path | None = None
     state_dir: Path = Path(".stratus")
     runbooks_dir: Path | None = None
     embedder: Literal["minilm", "sentence-transformers"] = "minilm"

@@ -80,3 +80,13 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 def test_a_bad_override_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="mode"):
         load_settings({"mode": "yolo"})
+
+
+def test_what_to_work_on_comes_from_the_environment_and_files_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STRATUS_EMBEDDED", "hotel-reservation")
+    settings = load_settings({}, toml(tmp_path, 'fault = "scaled-to-zero"\nalert = "a.json"\nreport_dir = "out"\n'))
+    assert (settings.embedded, settings.fault, settings.alert) == ("hotel-reservation", "scaled-to-zero", "a.json")
+    assert settings.report_dir == Path("out")
+    assert load_settings({"embedded": ""}).embedded == "", "an explicit nothing wins"

@@ -21,7 +21,7 @@ def respond(
     embedded: Annotated[
         str | None, typer.Option("--embedded", help="Application to run on an embedded cluster.")
     ] = None,
-    fault: Annotated[str, typer.Option("--fault", help="Fault to inject into the embedded application.")] = "",
+    fault: Annotated[str | None, typer.Option("--fault", help="Fault to inject into the embedded application.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the embedded cluster.")] = None,
     namespace: Annotated[list[str] | None, typer.Option("--namespace", "-n", help="Where to look; repeatable.")] = None,
     alert: Annotated[str | None, typer.Option("--alert", help="File with alert JSON, or - for stdin.")] = None,
@@ -50,7 +50,10 @@ def respond(
             "kubeconfig": kubeconfig, "context": context, "seed": seed,
             "namespaces": tuple(namespace) if namespace else None,
             "prometheus": prometheus, "alertmanager": alertmanager, "jaeger": jaeger, "loki": loki,
-            "reasoner": reasoner, "mode": mode, "state_dir": state_dir,
+            "reasoner": reasoner, "mode": mode, "state_dir": state_dir, "fault": fault, "alert": alert,
+            "report_dir": report_dir,
+            # what stands on the command line wins over an environment that names the other kind of cluster
+            "embedded": "" if embedded is None and kubeconfig is not None else embedded,
         },
         config,
     )  # fmt: skip
@@ -58,15 +61,15 @@ def respond(
 
     out = console(machine=as_json)
     report = go(
-        _read_alert(alert),
-        embedded=embedded,
-        fault=fault,
+        _read_alert(settings.alert or None),
+        embedded=settings.embedded or None,
+        fault=settings.fault,
         settings=settings,
         incident=incident,
         approve=_ask(out) if settings.mode == "approve" and sys.stdin.isatty() else None,
         on_event=Progress(out),
     )
-    return finish(report, as_json=as_json, report_dir=report_dir)
+    return finish(report, as_json=as_json, report_dir=settings.report_dir)
 
 
 def resume(

@@ -39,9 +39,11 @@ class ApprovalPending(StratusError):
 
     exit_code = 4
 
-    def __init__(self, incident: str, proposal: dict[str, Any]) -> None:
+    def __init__(self, incident: str, proposal: dict[str, Any], state_dir: Path) -> None:
+        where = "" if state_dir == Settings().state_dir else f" --state-dir {state_dir}"
         super().__init__(
-            f"incident {incident} waits for approval: run `stratus approve {incident}` or `stratus reject {incident}`"
+            f"incident {incident} waits for approval: run `stratus approve {incident}{where}` or "
+            f"`stratus reject {incident}{where}`"
         )
         self.incident = incident
         self.proposal = proposal
@@ -191,7 +193,7 @@ class Run:
         if pending is not None and approve is not None:
             step = Command(resume="approved" if approve(pending) else "rejected")
         elif pending is not None:
-            raise ApprovalPending(self.entry.id, pending)
+            raise ApprovalPending(self.entry.id, pending, self.entry.settings.state_dir)
         elif started:
             step = None
         else:
@@ -214,7 +216,7 @@ class Run:
                     if pending is None:
                         break
                     if approve is None:
-                        raise ApprovalPending(self.entry.id, pending)
+                        raise ApprovalPending(self.entry.id, pending, self.entry.settings.state_dir)
                     step = Command(resume="approved" if approve(pending) else "rejected")
         except KeyboardInterrupt:
             self.take_back("interrupted by the user")

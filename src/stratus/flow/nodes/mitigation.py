@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from langgraph.types import interrupt
 
 from stratus.cluster.base import ClusterReader
+from stratus.cluster.kubectl import compile_command
 from stratus.errors import BudgetSpent, CommandRefused, LeaseLost
 from stratus.flow.nodes.detection import namespaces_of
 from stratus.flow.nodes.story import case_of, spent, told
@@ -66,6 +68,7 @@ class MitigationNodes:
             rehearser=rooms.rehearser,
             settings=rooms.settings,
             allowed_namespaces=allowed_namespaces(state, plan),
+            compile_command=partial(compile_command, clock=rooms.clock),
         )
         known = state.get("refusals", ())
         refusals = (*known, *(r for r in result.refusals if r not in known)) if result.refusals else ()
