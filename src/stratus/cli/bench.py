@@ -43,7 +43,8 @@ def run(
             out.print(f"{name} {seed}: {e.state}{', resolved' if e.resolved else ''}", style="dim")
             cause = "-" if e.cause is None else str(e.cause)
             row = (e.attempts, e.undone, e.proved, round(e.mttr))
-            table.add_row(name, str(seed), e.state, str(e.resolved), cause, *map(str, row), "; ".join(e.violations))
+            told = (name, str(seed), e.state, str(e.resolved), cause)
+            table.add_row(*told, *map(str, row), "; ".join(e.violations))
     if as_json:
         sys.stdout.write("[" + ",\n".join(e.model_dump_json() for e in episodes) + "]\n")
     else:
