@@ -50,10 +50,11 @@ def run(
     else:
         out.print(table)
     faults = [e for e in episodes if e.cause is not None]
+    seen = sum(bool(e.detected) for e in episodes)
     out.print(
         f"{solver}: resolved {sum(e.resolved for e in faults)}/{len(faults)}, cause right "
-        f"{sum(bool(e.cause) for e in faults)}/{len(faults)}, detection right {sum(bool(e.detected) for e in episodes)}/"
-        f"{len(episodes)}, undone {sum(e.undone for e in episodes)} of which proved {sum(e.proved for e in episodes)}, "
+        f"{sum(bool(e.cause) for e in faults)}/{len(faults)}, detection right {seen}/{len(episodes)}, "
+        f"undone {sum(e.undone for e in episodes)} of which proved {sum(e.proved for e in episodes)}, "
         f"TNR violations {sum(bool(e.violations) for e in episodes)} (emulated)"
     )
     return 1 if any(e.violations for e in episodes) else 0
