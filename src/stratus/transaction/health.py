@@ -21,6 +21,8 @@ from stratus.settings import HealthSettings
 
 Key = tuple[str, str]
 """(namespace, name) of a service."""
+TRIAL = 1.5
+"""Times as long as it ran before it failed that a container has to run to count as well."""
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
@@ -114,7 +116,7 @@ def _entry(
     if share is not None and reach is not None:
         count, ports = reach
         share = min(share, count / desired if desired else share) * ports
-    faults = sum(_container_faults(pod, now - settings.quiet) for pod in pods)
+    faults = sum(_container_faults(pod, now, settings) for pod in pods)
     health = ServiceHealth(
         service=key[1],
         namespace=key[0],
@@ -223,14 +225,21 @@ def _statuses(pod: Json) -> list[Json]:
     return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
-def _container_faults(pod: Json, since: float) -> int:
-    """Count containers in an error state or that failed after `since`, and the pod itself when no node takes it."""
+def _container_faults(pod: Json, now: float, settings: HealthSettings) -> int:
+    """Count containers in an error state or that failed a moment ago, and the pod itself when no node takes it.
+
+    A container that failed has to outlive its last run by half before it is taken to be well again, at least
+    `quiet` and at most a quarter of `settle_max` seconds: one that runs for a while before it fails is in order then.
+    """
     count = 0
     for status in _statuses(pod):
         state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
         waiting = (state.get("waiting") or {}).get("reason") in _states()["waiting"]
         failed = bool((state.get("terminated") or {}).get("exitCode"))
-        recent = bool(last.get("exitCode")) and _at(last.get("finishedAt")) > since
+        began = _at((state.get("running") or {}).get("startedAt"))
+        ran = _at(last.get("finishedAt")) - _at(last.get("startedAt")) if last.get("startedAt") else 0.0
+        trial = began + min(TRIAL * ran, settings.settle_max / 4) if began else 0.0
+        recent = bool(last.get("exitCode")) and now < max(_at(last.get("finishedAt")) + settings.quiet, trial)
         count += waiting or failed or recent
     conditions = (pod.get("status") or {}).get("conditions") or ()
     stuck = any(c.get("type") == "PodScheduled" and c.get("status") == "False" for c in conditions)

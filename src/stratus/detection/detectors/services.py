@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from stratus.detection.detectors.scene import RECENT, Scene, anomaly
@@ -49,6 +50,7 @@ def find(scene: Scene) -> list[Anomaly]:
         if selector and dig(service, "spec", "type") != "ExternalName":
             found += _service(scene, service, selector)
     found += _zero(scene)
+    found += _nowhere(scene)
     found += _ingresses(scene)
     found += _addresses(scene)
     return found
@@ -148,6 +150,36 @@ def _zero(scene: Scene) -> list[Anomaly]:
             found.append(anomaly("scaled-to-zero", text + (f": {why}" if why else ""), workload,
                                  service=service or name, severity=severity, since=at))  # fmt: skip
     return found
+
+
+def _nowhere(scene: Scene) -> list[Anomaly]:
+    """DaemonSets that no node is meant to run any more, since where they run was changed."""
+    found = []
+    for daemon in scene.observation.of("DaemonSet"):
+        spec, status = pod_spec_of(daemon), daemon.get("status") or {}
+        if desired_replicas(daemon) or not (spec.get("nodeSelector") or spec.get("affinity")):
+            continue
+        if int(status.get("observedGeneration") or 0) < int(dig(daemon, "metadata", "generation", default=0)):
+            continue
+        namespace, name = namespace_of(daemon), name_of(daemon)
+        mine = [
+            r
+            for r in scene.observation.of("ControllerRevision", namespace)
+            if (controller(r) or ("", ""))[:2] == ("DaemonSet", name)
+        ]
+        places = {json.dumps([_place(dig(r, "data", "spec", "template", "spec", default={}))]) for r in mine}
+        newest = max((created(r) for r in mine), default=0.0)
+        if len(places) < 2 or newest < scene.now - MEMORY:
+            continue  # nobody changed it: a DaemonSet for nodes that this cluster does not have is in order
+        service = scene.service_of(namespace, dig(daemon, "spec", "template", "metadata", "labels", default={}))
+        text = f"DaemonSet {name} matches no node since where it runs was changed"
+        severity: Severity = "critical" if service else "warning"
+        found.append(anomaly("scaled-to-zero", text, daemon, service=service or name, severity=severity, since=newest))
+    return found
+
+
+def _place(spec: Json) -> list[object]:
+    return [spec.get("nodeSelector"), spec.get("affinity")]
 
 
 def _was_wanted(scene: Scene, workload: Json) -> tuple[float, str]:

@@ -37,7 +37,22 @@ def analyze(world: World) -> list[Finding]:
             finding.facts.setdefault("pod", name_of(pod))
             found.append(finding)
             break
+        if w.kind == "DaemonSet" and not w.wanted and (astray := _nowhere(world, w)) is not None:
+            found.append(astray)
     return found
+
+
+def _nowhere(world: World, w: Workload) -> Finding | None:
+    """A DaemonSet that wants no pod because no node matches it, and that was not always so."""
+    good = w.back[0] if w.back else None
+    diffs = differences(good.template, w.template) if good else []
+    if good is None or not any(d.area == "scheduling" for d in diffs):
+        return None
+    finding = _selector(world, w, {}, "")
+    finding.impact = 1.0
+    finding.pro.append(note("object", f"{w.title} is meant for 0 nodes", w.obj, service=w.service))
+    went_back(finding, w, good, diffs)
+    return finding
 
 
 def _finding(world: World, w: Workload, pod: Json, text: str) -> Finding:
