@@ -173,7 +173,7 @@ def _nowhere(scene: Scene) -> list[Anomaly]:
             continue  # nobody changed it: a DaemonSet for nodes that this cluster does not have is in order
         service = scene.service_of(namespace, dig(daemon, "spec", "template", "metadata", "labels", default={}))
         text = f"DaemonSet {name} matches no node since where it runs was changed"
-        severity: Severity = "critical" if service else "warning"
+        severity: Severity = "critical" if service else "info"  # it is also how one is switched off
         found.append(anomaly("scaled-to-zero", text, daemon, service=service or name, severity=severity, since=newest))
     return found
 

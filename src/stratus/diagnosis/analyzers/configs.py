@@ -164,7 +164,8 @@ def _key(world: World, w: Workload, kind: str, name: str, key: str) -> Finding:
     finding.pro += clues
     if good is not None:
         went_back(finding, w, good, differences(good.template, w.template))
-    elif obj is not None:
+    elif obj is not None and (changed or w.back or not alike):
+        # A key that nobody took away and that is a slip from one that is there: the workload asks for the wrong one.
         finding.object = reference(kind, w.namespace, name)
         if w.back:
             finding.pro.append(note("change", f"{w.title} needed that key in its earlier revision too", w.obj))
