@@ -152,3 +152,48 @@ def test_actions_with_a_compensation_are_left_to_people_who_ask_for_them() -> No
     assert (
         make_plan(empty(runbooks=(book("r", "node_not_ready", risky),)), hypothesis("node_not_ready", **facts)) is None
     )
+
+
+PATCH_MAP = RunbookAction(
+    text="Put {key} back.", needs=("config_map", "key", "value"),
+    command="""kubectl -n {namespace} patch configmap {config_map} --type=merge -p '{"data":{"{key}":"{value}"}}'""",
+)  # fmt: skip
+
+
+def test_who_reads_repaired_configuration_at_its_start_is_restarted() -> None:
+    facts = {"config_map": "conf", "key": "url", "value": "db:1", "workload": "deployment/web"}
+    for fault, restarted in (("bad_change", True), ("dependency_address", True), ("missing_config_key", False)):
+        books = (book("map", fault, PATCH_MAP),)  # type: ignore[arg-type]
+        asked = hypothesis(fault, "ConfigMap", **facts)  # type: ignore[arg-type]
+        plan = make_plan(empty(runbooks=books), asked)
+        assert plan is not None
+        commands = [s.command for s in plan.steps]
+        assert len(commands) == (2 if restarted else 1), fault
+        assert ("kubectl rollout restart deployment/web -n shop" in commands) is restarted
+    # where the restart is refused, the repair alone may still be tried
+    books = (book("map", "bad_change", PATCH_MAP),)
+    plan = make_plan(empty(runbooks=books), hypothesis("bad_change", "ConfigMap", **facts))
+    assert plan is not None
+    commands = tuple(s.command for s in plan.steps)
+    refused = Attempt(
+        number=1, hypothesis="H1", summary="s", started_at=0.0, ended_at=1.0, commands=commands, executed=False,
+        refusals=(Refusal(command=commands[1], code="lossy_restart", message="m"),),
+    )  # fmt: skip
+    plan = make_plan(empty(runbooks=books, attempts=(refused,)), hypothesis("bad_change", "ConfigMap", **facts))
+    assert plan is not None
+    assert [s.command for s in plan.steps] == [commands[0]]
+
+
+def test_a_stateful_set_is_freed_of_the_pod_it_waits_for() -> None:
+    command = "kubectl -n {namespace} rollout undo {kind}/{name} --to-revision={revision}"
+    undo = RunbookAction(text="Roll {name} back.", needs=("revision",), command=command)
+    books = (book("image", "image_pull", undo),)
+    stateful = make_plan(empty(runbooks=books), hypothesis("image_pull", "StatefulSet", revision=1, pod="web-2"))
+    assert stateful is not None
+    assert [s.command for s in stateful.steps] == [
+        "kubectl -n shop rollout undo statefulset/web --to-revision=1", "kubectl delete pod/web-2 -n shop",
+    ]  # fmt: skip
+    for kind, facts in (("StatefulSet", {}), ("Deployment", {"pod": "web-2"})):
+        plan = make_plan(empty(runbooks=books), hypothesis("image_pull", kind, revision=1, **facts))
+        assert plan is not None
+        assert len(plan.steps) == 1

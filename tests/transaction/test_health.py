@@ -149,6 +149,17 @@ def test_error_states(status, count):
     assert everything(Pod=[pod("a"), pod("b", status=status)]).crashing == count
 
 
+@pytest.mark.parametrize(
+    ("ran", "since", "count"), [(20, 15, 1), (20, 35, 0), (2, 15, 0), (9000, 40, 1), (9000, 50, 0)]
+)
+def test_what_runs_a_while_before_it_fails_is_not_well_at_once(ran, since, count):
+    ended = {"exitCode": 1, "startedAt": iso(NOW - 60 - since - ran), "finishedAt": iso(NOW - 60 - since)}
+    status = {"state": {"running": {"startedAt": iso(NOW - since)}}, "lastState": {"terminated": ended}}
+    assert everything(Pod=[pod("a"), pod("b", status=status)]).crashing == count
+    ended["exitCode"] = 0
+    assert everything(Pod=[pod("a"), pod("b", status=status)]).crashing == 0
+
+
 def test_unschedulable_counts():
     lost = pod("b", ready=False)
     lost["status"]["conditions"].append({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"})

@@ -274,6 +274,26 @@ class TestAlerts:
         assert verdict(row(web(**ILL)), row(web()), self.conditions).verdict == "RESOLVED"
 
 
+DARK = {"availability": 0.0, "endpoints": 0}
+
+
+class TestPods:
+    """Ready pods count by themselves, whether or not the Service leads to them."""
+
+    def test_back_from_zero_behind_a_service_that_leads_elsewhere(self):
+        report = verdict(row(web(**DARK, ready=0, desired=0)), row(web(**DARK, ready=2, desired=2)))
+        assert (report.verdict, directions(report)["pods"]) == ("IMPROVED", "better")
+        assert "is not fully available" in report.reason
+
+    def test_losing_pods_behind_it_is_a_loss(self):
+        report = verdict(row(web(**DARK, ready=2)), row(web(**DARK, ready=0)))
+        assert (report.verdict, directions(report)["pods"]) == ("REGRESSED", "worse")
+
+    def test_more_of_what_was_whole_is_nothing(self):
+        report = verdict(row(web(**DARK, ready=2, desired=2)), row(web(**DARK, ready=4, desired=4)))
+        assert (report.verdict, directions(report)["pods"]) == ("UNCHANGED", "same")
+
+
 def test_unknown_services_of_the_incident():
     odd = Conditions(services=("shop/nobody",))
     assert verdict(row(web(**ILL)), row(web()), odd).verdict == "RESOLVED"
