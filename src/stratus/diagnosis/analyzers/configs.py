@@ -96,6 +96,8 @@ def _missing(world: World, w: Workload, kind: str, name: str) -> Finding:
     facts["config_map" if kind == "ConfigMap" else "secret"] = name
     if len(needed) == 1 and "env" in facts:
         facts["key"] = next(iter(needed))
+    if kind == "ConfigMap" and (without := _without(w, name)):
+        facts["optional_json"] = without
     if alike and kind == "ConfigMap":
         facts["good_config_map"] = alike
     finding = about(w, "missing_config", text, 0.95, settled=True, **facts)
@@ -111,6 +113,20 @@ def _missing(world: World, w: Workload, kind: str, name: str) -> Finding:
 def _keys(world: World, kind: str, namespace: str, name: str) -> set[str]:
     obj = world.observation.find(kind, namespace, name) or {}
     return set(obj.get("data") or ()) | set(obj.get("binaryData") or ())
+
+
+def _without(w: Workload, name: str) -> str:
+    """Return a JSON patch that lets the containers start without a ConfigMap, empty when they do not refer to it."""
+    ops = []
+    for group in ("initContainers", "containers"):
+        for number, c in enumerate(w.spec.get(group) or ()):
+            for field, path in (("env", "valueFrom/configMapKeyRef"), ("envFrom", "configMapRef")):
+                for place, entry in enumerate(c.get(field) or ()):
+                    ref = dig(entry, *path.split("/"), default={})
+                    if ref.get("name") == name and not ref.get("optional"):
+                        spot = f"/spec/template/spec/{group}/{number}/{field}/{place}/{path}/optional"
+                        ops.append({"op": "add", "path": spot, "value": True})
+    return json.dumps(ops) if ops else ""
 
 
 def _alike(name: str, among: list[str]) -> str:
