@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 from stratus.kit.clock import parse_iso
+from stratus.kit.drift import strayed
 from stratus.model.base import Json
 from stratus.model.evidence import SeriesPoint
 from stratus.model.health import ServiceHealth
@@ -266,7 +267,8 @@ def _at(text: object) -> float:
 def _reach(service: Json, slices: list[Json], pods: list[Json]) -> tuple[int, float]:
     """Return how many ready addresses stand behind a Service, and which share of its ports leads to an open door.
 
-    A port leads nowhere when the slice does not resolve it, or when the pod declares ports and this is none of them.
+    A port leads nowhere when the slice does not resolve it, when the pod declares ports and this is none of them, or
+    when it has strayed from the manifest that led where the pod's probes ask.
     """
     space, name = _key(service)
     by_name = {p["metadata"]["name"]: p for p in pods if p["metadata"].get("namespace") == space}
@@ -281,8 +283,13 @@ def _reach(service: Json, slices: list[Json], pods: list[Json]) -> tuple[int, fl
         for endpoint in item.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready") is False:
                 continue
-            declared = _declared(by_name.get((endpoint.get("targetRef") or {}).get("name", "")))
-            doors = [_open(offered.get(port.get("name") or ""), declared) for port in wanted]
+            pod = by_name.get((endpoint.get("targetRef") or {}).get("name", ""))
+            declared = _declared(pod)
+            spec = (pod or {}).get("spec") or {}
+            doors = [
+                _open(offered.get(port.get("name") or ""), declared) and not strayed(service, port, spec)
+                for port in wanted
+            ]
             checks += doors
             if any(doors) or not doors:
                 addresses.update(endpoint.get("addresses") or ())

@@ -6,6 +6,7 @@ import json
 import re
 
 from stratus.detection.detectors.scene import RECENT, Scene, anomaly
+from stratus.kit.drift import strayed
 from stratus.kit.kube import (
     annotations_of,
     condition,
@@ -120,7 +121,8 @@ def _ports(scene: Scene, service: Json, ready: list[Json]) -> list[Anomaly]:
             continue
         target = target_of(port)
         fits = [port_fits(pod_spec_of(p), target) for p in ready]
-        if not all(fit is False for fit in fits):
+        astray = all(strayed(service, port, pod_spec_of(p)) for p in ready)
+        if not astray and not all(fit is False for fit in fits):
             continue
         if (namespace, name) in scene.heard:
             continue  # requests are served: the pod listens on what it does not declare
@@ -128,6 +130,8 @@ def _ports(scene: Scene, service: Json, ready: list[Json]) -> list[Anomaly]:
         declared = sorted({n for p in ready for n in port_numbers(pod_spec_of(p))})
         severity: Severity = "critical" if isinstance(target, str) or changed > scene.now - MEMORY else "warning"
         text = f"Service {name}: port {port.get('port')} leads to {target}, its pods declare {declared or 'no port'}"
+        if astray:
+            text += " and are probed where it was applied to lead"
         found.append(anomaly("target-port", text, service, service=name, severity=severity, since=changed))
     return found
 
