@@ -82,11 +82,11 @@ def test_volumes_and_files(lab: Any) -> None:
         {"name": "c", "configMap": {"name": "cm", "items": [{"key": "key", "path": "sub/file"}]}},
         {"name": "e", "emptyDir": {}},
     ]
-    mounts = [{"name": "c", "mountPath": "/etc/config"}, {"name": "e", "mountPath": "/work"}]
+    mounts = [{"name": "c", "mountPath": "/etc/config"}, {"name": "e", "mountPath": "/scratch"}]
     second = {"name": "two", "image": "busybox:1.36", "command": ["sleep", "infinity"], "volumeMounts": mounts}
     first = pod(
         container={
-            **sh("echo shared > /work/x; test -f /etc/config/sub/file && sleep infinity"),
+            **sh("echo shared > /scratch/x; test -f /etc/config/sub/file && sleep infinity"),
             "volumeMounts": mounts,
         },
         volumes=volumes,
@@ -96,7 +96,7 @@ def test_volumes_and_files(lab: Any) -> None:
     lab.advance(5)
     assert phase(lab) == "Running"
     assert lab.exec("p", ["cat", "/etc/config/sub/file"]).stdout == "v"
-    assert lab.exec("p", ["cat", "/work/x"], container="two").stdout == "shared\n"
+    assert lab.exec("p", ["cat", "/scratch/x"], container="two").stdout == "shared\n"
     assert lab.exec("p", ["sh", "-c", "echo no > /etc/config/sub/file"]).exit_code != 0
     assert lab.exec("p", ["ls", "/etc/config"]).stdout == "sub\n"
     lab.patch("ConfigMap", "cm", {"data": {"key": "new"}}, how="merge")
