@@ -7,7 +7,7 @@ from stratus.detection.anomaly import detect
 from stratus.detection.collection import collect
 from stratus.errors import TelemetryUnreachable
 from stratus.flow.nodes.story import spent, told
-from stratus.flow.rooms import RoomsFor
+from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
 from stratus.model.alerts import Alert
 from stratus.model.reports import IncidentState
@@ -115,6 +115,13 @@ class DetectionNodes:
             news["ending"] = "telemetry and objects do not tell whether something is wrong"
             news["state"] = IncidentState.NEEDS_HUMAN
             news["timeline"] = told(state, rooms, "AnomalyDetection", news["ending"], severity="warning")
+        elif not detection.anomalous and (
+            silent := silent_sources(rooms, {**state.get("missing", {}), **detection.missing})
+        ):
+            # Asked and not answered is unknown, and unknown is never healthy.
+            news["ending"] = f"nothing wrong is seen, but a configured source does not answer: {silent[0]}"
+            news["state"] = IncidentState.NEEDS_HUMAN
+            news["timeline"] = told(state, rooms, "AnomalyDetection", news["ending"], severity="warning")
         elif not detection.anomalous:
             news["ending"] = "nothing is wrong"
             news["state"] = IncidentState.HEALTHY
@@ -124,6 +131,11 @@ class DetectionNodes:
             lines += [anomaly.summary for anomaly in detection.anomalies[:4]]
             news["timeline"] = told(state, rooms, "AnomalyDetection", *lines, severity="bad")
         return news
+
+
+def silent_sources(rooms: Rooms, missing: dict[str, str]) -> list[str]:
+    """Return why configured sources of health gave nothing; one that was never configured is not among them."""
+    return [missing[n] for n in ("metrics", "alerts") if n in missing and getattr(rooms.telemetry, n) is not None]
 
 
 def namespaces_of(state: State) -> tuple[str, ...]:
