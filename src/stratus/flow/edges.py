@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from stratus.flow.state import State
+from stratus.transaction.engine import STALE
 
 AfterDetection = Literal["Diagnosis", "Report"]
 AfterDiagnosis = Literal["Mitigation", "Report"]
@@ -17,7 +18,7 @@ AfterApproval = Literal["Execution", "__end__"]
 AfterMitigation = Literal["Validation", "Report"]
 AfterValidation = Literal["Commit", "Undo"]
 AfterCommit = Literal["Diagnosis", "Report"]
-AfterUndo = Literal["Diagnosis", "Report"]
+AfterUndo = Literal["Detection", "Diagnosis", "Report"]
 
 
 def after_detection(state: State) -> AfterDetection:
@@ -65,8 +66,19 @@ def after_commit(state: State) -> AfterCommit:
 
 
 def after_undo(state: State) -> AfterUndo:
-    """Undone and proved: think again, unless the budget is spent or a human is needed."""
-    return "Report" if state.get("ending") else "Diagnosis"
+    """Undone and proved: think again, unless the budget is spent or a human is needed.
+
+    A plan that was overtaken by somebody else's change says nothing about its hypothesis: the whole incident is looked
+    at again.
+    """
+    if state.get("ending"):
+        return "Report"
+    return "Detection" if overtaken(state) else "Diagnosis"
+
+
+def overtaken(state: State) -> bool:
+    """Whether the last plan was refused because what it was made for had changed meanwhile."""
+    return any(refusal.code == STALE for refusal in state.get("refusals", ()))
 
 
 def stage_entry(stage: str) -> Callable[[State], Literal["Intake", "Diagnosis"]]:

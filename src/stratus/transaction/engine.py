@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from stratus.cluster.base import ClusterReader
 from stratus.cluster.writer import ClusterWriter
-from stratus.errors import LeaseLost, TransactionError
+from stratus.errors import CommandRefused, LeaseLost, TransactionError
 from stratus.kit.clock import Clock
 from stratus.model.actions import PlannedWrite
 from stratus.model.health import HealthVector, VerdictReport
@@ -23,6 +23,8 @@ from stratus.transaction.protocol import committable, recovery_wish
 from stratus.transaction.sampling import Probe
 from stratus.transaction.verdict import Conditions, cleared, judge, late, steady
 
+STALE = "stale_plan"
+"""Code of the refusal of a plan that was overtaken while it waited."""
 CLUSTER_SCOPE = "cluster"
 """Lock scope of objects that have no namespace."""
 PATIENCE = 1.5
@@ -66,6 +68,7 @@ class TransactionEngine:
         scope: str,
         *,
         watch: tuple[str, ...] = (),
+        stale: Callable[[], str | None] = lambda: None,
     ) -> Transaction:
         """Execute writes as one transaction: all of them, or none.
 
@@ -76,9 +79,11 @@ class TransactionEngine:
         Args:
             scope: namespace to lock and watch besides those of the writes; `cluster`: none.
             watch: further namespaces whose health counts, such as those of the incident's services.
+            stale: asked once the lock is held and before anything is journalled, for a new transaction only: why the
+                plan no longer fits what is there, such as another engine's repair while this one waited; else None.
 
         Raises:
-            CommandRefused: a write cannot be taken back; nothing was sent.
+            CommandRefused: a write cannot be taken back, or the plan is stale; nothing was sent.
             BudgetSpent: a limit would be exceeded; nothing was sent.
             LeaseLost: another engine holds the lock.
             JournalError: the journal cannot be written; what was journalled before is finished by `recover`.
@@ -105,6 +110,8 @@ class TransactionEngine:
                 "writes": [p.model_dump(mode="json") for p in plans],
             }
             try:
+                if (why := stale()) is not None:
+                    raise CommandRefused(f"the plan is out of date: {why}", code=STALE, hint="look again")
                 self._tripwire("journal:begun:0:before")
                 self._journal.append(txn_id, 0, self._clock.now(), "begun", index=len(plans), body=body)
                 self._tripwire("journal:begun:0:after")

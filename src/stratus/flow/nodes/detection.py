@@ -30,7 +30,7 @@ class DetectionNodes:
         watch = rooms.stopwatch()
         given = parse_alerts(state["alerts"]) if state.get("alerts") else ()
         firing: tuple[Alert, ...] = ()
-        missing = dict(state.get("missing", {}))
+        missing = {name: why for name, why in state.get("missing", {}).items() if name != "alerts"}
         if rooms.telemetry.alerts is not None:
             try:
                 firing = rooms.telemetry.alerts.firing(tuple(state.get("namespaces", ())))
@@ -99,12 +99,14 @@ class DetectionNodes:
             observation = self.telemetry_collection({**state, "missing": {}})["observation"]
             detection = detect(observation, verified, health=rooms.settings.health, now=rooms.clock.now())
         times = spent(state, "detect", watch())
-        if detection.onset:
+        again = "detection" in state
+        if detection.onset and not again:
             times["detect"] += max(0.0, state["started_at"] - detection.onset)
         news: State = {
             "detection": detection,
             "verified": detection.alerts,
-            "conditions": conditions_of(detection, observation),
+            # what was normal is known from the first look; later ones see the incident itself as the past
+            "conditions": state["conditions"] if again else conditions_of(detection, observation),
             "observation": observation,
             "spent": times,
         }
@@ -116,21 +118,25 @@ class DetectionNodes:
             news["state"] = IncidentState.NEEDS_HUMAN
             news["timeline"] = told(state, rooms, "AnomalyDetection", news["ending"], severity="warning")
         elif not detection.anomalous and (
-            silent := silent_sources(rooms, {**state.get("missing", {}), **detection.missing})
+            silent := silent_sources(rooms, {**_only_alerts(state.get("missing", {})), **detection.missing})
         ):
             # Asked and not answered is unknown, and unknown is never healthy.
             news["ending"] = f"nothing wrong is seen, but a configured source does not answer: {silent[0]}"
             news["state"] = IncidentState.NEEDS_HUMAN
             news["timeline"] = told(state, rooms, "AnomalyDetection", news["ending"], severity="warning")
         elif not detection.anomalous:
-            news["ending"] = "nothing is wrong"
+            news["ending"] = "nothing is wrong any more" if again else "nothing is wrong"
             news["state"] = IncidentState.HEALTHY
-            news["timeline"] = told(state, rooms, "AnomalyDetection", "nothing is wrong", severity="good")
+            news["timeline"] = told(state, rooms, "AnomalyDetection", news["ending"], severity="good")
         else:
             lines = [f"incident: {', '.join(detection.services[:5]) or 'no service named'}"]
             lines += [anomaly.summary for anomaly in detection.anomalies[:4]]
             news["timeline"] = told(state, rooms, "AnomalyDetection", *lines, severity="bad")
         return news
+
+
+def _only_alerts(missing: dict[str, str]) -> dict[str, str]:
+    return {name: why for name, why in missing.items() if name == "alerts"}
 
 
 def silent_sources(rooms: Rooms, missing: dict[str, str]) -> list[str]:

@@ -124,7 +124,14 @@ class MitigationNodes:
         name = f"{state['incident']}-{len(state.get('attempts', ())) + 1}"
         scope = mitigation.writes[0].write.target.namespace or "cluster"
         try:
-            done = rooms.engine.begin(state["incident"], name, mitigation.writes, scope, watch=affected(state))
+            done = rooms.engine.begin(
+                state["incident"],
+                name,
+                mitigation.writes,
+                scope,
+                watch=affected(state),
+                stale=lambda: overtaken_by(rooms.reader, mitigation),
+            )
         except (CommandRefused, BudgetSpent) as error:
             code = error.code if isinstance(error, CommandRefused) else f"limit_{error.limit}"
             refusal = Refusal(command="", code=code, message=str(error))
@@ -189,6 +196,12 @@ def changed_since(reader: ClusterReader, mitigation: MitigationPlan) -> str | No
         if (before is None) != (now is None) or (before and now and own(before) != own(now)):
             return str(planned.write.target)
     return None
+
+
+def overtaken_by(reader: ClusterReader, mitigation: MitigationPlan) -> str | None:
+    """Say what changed between the plan and its turn to write, or None."""
+    changed = changed_since(reader, mitigation)
+    return f"{changed} has changed since it was made" if changed is not None else None
 
 
 def own(obj: dict[str, Any]) -> dict[str, Any]:

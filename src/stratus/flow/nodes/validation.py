@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stratus.flow.edges import overtaken
 from stratus.flow.nodes.story import Mood, spent, told
 from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
@@ -85,7 +86,7 @@ class ValidationNodes:
                 lines, mood = [f"transaction {name}: {done.state}: {done.reason}"], "bad"
         news: State = {
             "attempts": (*state.get("attempts", ()), attempt_of(state, rooms, done)),
-            "ledger": marked(state, "tried"),
+            "ledger": state.get("ledger", ()) if overtaken(state) else marked(state, "tried"),
             "timeline": told(state, rooms, "Undo", *lines, severity=mood),
             "state": IncidentState.ROLLED_BACK,
         }
@@ -129,7 +130,9 @@ def budget(state: State, rooms: Rooms) -> str | None:
 def attempt_of(state: State, rooms: Rooms, done: Transaction | None) -> Attempt:
     """Write down one try with all that a reader needs to judge it."""
     plan, mitigation, verdict = state.get("plan"), state.get("mitigation"), state.get("verdict")
-    commands = tuple(c.command for c in state.get("commands", ()))
+    if overtaken(state):
+        mitigation = None  # it was neither tried nor refuted: the same commands may be right for what is there now
+    commands = tuple(c.command for c in mitigation.commands) if mitigation else ()
     writes = tuple(w.write for w in mitigation.writes) if mitigation else ()
     executed = done is not None and any(w.state != "failed" for w in done.writes)
     return Attempt(
