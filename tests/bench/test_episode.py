@@ -97,3 +97,9 @@ def test_an_unknown_solver_names_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="restart-pods"):
         solver("nobody")
     assert solver("noop") is SOLVERS["noop"]
+
+
+def test_a_service_that_lives_on_old_connections_is_not_restarted_to_death() -> None:
+    episode = play(APP, "drop-mongo-user", 0, ours, wall=ticking)
+    assert episode.violations == ()
+    assert not episode.claimed

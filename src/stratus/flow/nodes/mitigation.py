@@ -19,6 +19,7 @@ from stratus.mitigation.linting import lint
 from stratus.mitigation.nl2kubectl import write_commands
 from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
 from stratus.model.reports import IncidentState
+from stratus.transaction.engine import STALE
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,9 @@ class MitigationNodes:
             news["ending"] = "a person rejected the plan; nothing was changed"
             news["state"] = IncidentState.NEEDS_HUMAN
         elif (changed := changed_since(rooms.reader, mitigation)) is not None:
-            # An approval is for what was shown: on a changed object it is void, and diagnosis looks again.
+            # An approval is for what was shown: on a changed object it is void, and all is looked at again.
+            message = f"{changed} has changed since the plan was shown"
+            news["refusals"] = (*state.get("refusals", ()), Refusal(command="", code=STALE, message=message))
             news["approval"] = "rejected"
             news["mitigation"] = None
             news["timeline"] = told(

@@ -7,12 +7,15 @@ from stratus.flow.nodes.story import Mood, spent, told
 from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
 from stratus.model.diagnosis import Hypothesis
-from stratus.model.health import VerdictReport
+from stratus.model.health import Verdict, VerdictReport
 from stratus.model.reports import Attempt, IncidentState
 from stratus.model.transactions import Transaction
 
 JUDGED = ("applied", "verifying", "committed")
 """States in which a transaction's writes are all done."""
+
+
+MOODS: dict[Verdict, Mood] = {"RESOLVED": "good", "IMPROVED": "good", "REGRESSED": "bad"}
 
 
 class ValidationNodes:
@@ -37,7 +40,7 @@ class ValidationNodes:
             done = rooms.engine.show(name)
             health = (*health, *done.health_before, *done.health_after)
         verdict = verdict.model_copy(update={"reason": with_names(verdict.reason, state)})
-        mood: Mood = {"RESOLVED": "good", "IMPROVED": "good", "REGRESSED": "bad"}.get(verdict.verdict, "warning")  # type: ignore[assignment]
+        mood = MOODS.get(verdict.verdict, "warning")
         return {
             "state": IncidentState.VALIDATING,
             "verdict": verdict,
