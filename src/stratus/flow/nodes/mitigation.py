@@ -19,7 +19,6 @@ from stratus.mitigation.linting import lint
 from stratus.mitigation.nl2kubectl import write_commands
 from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
 from stratus.model.reports import IncidentState
-from stratus.transaction.engine import STALE
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +93,10 @@ class MitigationNodes:
         return news
 
     def approval(self, state: State) -> State:
-        """Wait for a person; a node of its own, since it runs again from its top when the answer comes."""
+        """Wait for a person; a node of its own, since it runs again from its top when the answer comes.
+
+        The yes is for what was shown: Execution refuses the plan if anything of it has changed by its turn to write.
+        """
         rooms = self.rooms_for(state)
         mitigation = state["mitigation"]
         assert mitigation is not None, "the edge to Approval needs a linted plan"
@@ -107,15 +109,6 @@ class MitigationNodes:
         if not approved:
             news["ending"] = "a person rejected the plan; nothing was changed"
             news["state"] = IncidentState.NEEDS_HUMAN
-        elif (changed := changed_since(rooms.reader, mitigation)) is not None:
-            # An approval is for what was shown: on a changed object it is void, and all is looked at again.
-            message = f"{changed} has changed since the plan was shown"
-            news["refusals"] = (*state.get("refusals", ()), Refusal(command="", code=STALE, message=message))
-            news["approval"] = "rejected"
-            news["mitigation"] = None
-            news["timeline"] = told(
-                state, rooms, "Approval", f"{changed} has changed since; thinking again", severity="warning"
-            )
         return news
 
     def execution(self, state: State) -> State:
