@@ -1,0 +1,1 @@
+"""Replays recordings of a real Kubernetes and says where the embedded cluster differs."""
