@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from stratus.kit.clock import iso
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What runs on a node: its pods that have not ended, the sum of what they ask for, and how many each owner has."""
+
+    version: int
+    pods: list[Obj]
+    used: dict[str, float]
+    siblings: Counter[str]
+
+
 class Scheduler(Controller):
     """Pods without a node; `state` remembers the ones that found none."""
 
@@ -51,6 +62,7 @@ class Scheduler(Controller):
     def __init__(self, control: ControlPlane) -> None:
         super().__init__(control)
         self._requests: dict[str, dict[str, float]] = {}
+        self._loads: dict[str, _Load] = {}
 
     def on_change(self, change: Change) -> None:
         """New pods, and for waiting ones anything that may have made room."""
@@ -213,12 +225,11 @@ class Scheduler(Controller):
                 return [UNTOLERATED]
         if not node_matches(spec, node):
             return [SELECTOR]
-        here = self.control.index.by_node.get(node["metadata"]["name"], {})
-        neighbours = [p for p in here.values() if not pod_finished(p)]
+        load = self._load(node["metadata"]["name"])
         wanted_ports = host_ports(spec)
-        if wanted_ports and any(wanted_ports & host_ports(p["spec"]) for p in neighbours):
+        if wanted_ports and any(wanted_ports & host_ports(p["spec"]) for p in load.pods):
             return [PORTS]
-        refused = self._resources(pod, node, neighbours)
+        refused = self._resources(pod, node, load)
         if refused:
             return refused
         text = self._volumes(pod, node)
@@ -234,15 +245,33 @@ class Scheduler(Controller):
             found = self._requests[uid] = pod_requests(pod["spec"])
         return found
 
-    def _resources(self, pod: Obj, node: Obj, neighbours: list[Obj]) -> list[str]:
+    def _load(self, node: str) -> _Load:
+        """Return what runs on a node; summed again only after a change of its pods."""
+        version = self.control.index.versions.get(node, 0)
+        found = self._loads.get(node)
+        if found is not None and found.version == version:
+            return found
+        pods = [p for p in self.control.index.by_node.get(node, {}).values() if not pod_finished(p)]
+        used: dict[str, float] = {}
+        siblings: Counter[str] = Counter()
+        for pod in pods:
+            for resource, amount in self._asked(pod).items():
+                used[resource] = used.get(resource, 0.0) + amount
+            owner = controller_ref(pod)
+            if owner is not None:
+                siblings[owner["uid"]] += 1
+        found = self._loads[node] = _Load(version, pods, used, siblings)
+        return found
+
+    def _resources(self, pod: Obj, node: Obj, load: _Load) -> list[str]:
         room = (node.get("status") or {}).get("allocatable") or {}
         refused = []
-        if len(neighbours) + 1 > parse_quantity(room.get("pods", "110")):
+        if len(load.pods) + 1 > parse_quantity(room.get("pods", "110")):
             refused.append("Too many pods")
         for resource, amount in self._asked(pod).items():
             if amount <= 0:
                 continue
-            used = sum(self._asked(p).get(resource, 0.0) for p in neighbours)
+            used = load.used.get(resource, 0.0)
             if used + amount > parse_quantity(room.get(resource)) + 1e-9:
                 refused.append(f"Insufficient {resource}")
         return refused
@@ -304,21 +333,19 @@ class Scheduler(Controller):
                 self._term_selects(term, pod, p) for p in self._in_zone(term["topologyKey"], zone, nodes)
             ):
                 return ANTI
-        for pods in self.control.index.by_node.values():
-            for other in pods.values():
-                terms = ((other["spec"].get("affinity") or {}).get("podAntiAffinity") or {}).get(required)
-                if not terms or pod_finished(other):
-                    continue
-                home = self.store.get("nodes", "", other["spec"]["nodeName"])
-                for term in terms:
-                    zone = self._zone(node, term["topologyKey"])
-                    if (
-                        home is not None
-                        and zone is not None
-                        and self._zone(home, term["topologyKey"]) == zone
-                        and self._term_selects(term, other, pod)
-                    ):
-                        return EXISTING_ANTI
+        for other in self.control.index.repelling.values():
+            if pod_finished(other):
+                continue
+            home = self.store.get("nodes", "", other["spec"]["nodeName"])
+            for term in other["spec"]["affinity"]["podAntiAffinity"][required]:
+                zone = self._zone(node, term["topologyKey"])
+                if (
+                    home is not None
+                    and zone is not None
+                    and self._zone(home, term["topologyKey"]) == zone
+                    and self._term_selects(term, other, pod)
+                ):
+                    return EXISTING_ANTI
         return None
 
     def _spread(self, pod: Obj, node: Obj, nodes: list[Obj]) -> str | None:
@@ -423,17 +450,15 @@ class Scheduler(Controller):
 
     def _cost(self, pod: Obj, node: Obj) -> tuple[float, float, int, str]:
         name = node["metadata"]["name"]
-        here = [p for p in self.control.index.by_node.get(name, {}).values() if not pod_finished(p)]
+        load = self._load(name)
         owner = controller_ref(pod)
-        siblings = 0
-        if owner is not None:
-            siblings = sum(1 for p in here if (controller_ref(p) or {}).get("uid") == owner["uid"])
+        siblings = load.siblings[owner["uid"]] if owner is not None else 0
         room = (node.get("status") or {}).get("allocatable") or {}
         used = 0.0
         for resource in ("cpu", "memory"):
             total = parse_quantity(room.get(resource)) or 1.0
-            used += sum(self._asked(p).get(resource, 0.0) for p in here) / total
-        return siblings - self._preference(pod, node), used, len(here), name
+            used += load.used.get(resource, 0.0) / total
+        return siblings - self._preference(pod, node), used, len(load.pods), name
 
     @staticmethod
     def _preference(pod: Obj, node: Obj) -> float:

@@ -145,6 +145,10 @@ class PodIndex:
         self._by_namespace: dict[str, dict[str, Obj]] = {}
         self._by_label: dict[tuple[str, str, str], dict[str, Obj]] = {}
         self._by_ip: dict[str, Key] = {}
+        #: Counts the changes of the pods of a node, so that sums over them can be kept.
+        self.versions: dict[str, int] = {}
+        #: Pods that keep others away from where they are (required anti-affinity).
+        self.repelling: dict[Key, Obj] = {}
 
     def apply(self, change: Change) -> None:
         """Follow one change of a pod."""
@@ -159,6 +163,9 @@ class PodIndex:
         node = pod.get("spec", {}).get("nodeName")
         if node:
             self.by_node.setdefault(node, {})[namespace, name] = pod
+            self.versions[node] = self.versions.get(node, 0) + 1
+            if _repels(pod):
+                self.repelling[namespace, name] = pod
         self._by_namespace.setdefault(namespace, {})[name] = pod
         for label, value in (pod["metadata"].get("labels") or {}).items():
             self._by_label.setdefault((namespace, label, value), {})[name] = pod
@@ -171,6 +178,8 @@ class PodIndex:
         node = pod.get("spec", {}).get("nodeName")
         if node:
             self.by_node.get(node, {}).pop((namespace, name), None)
+            self.versions[node] = self.versions.get(node, 0) + 1
+            self.repelling.pop((namespace, name), None)
         self._by_namespace.get(namespace, {}).pop(name, None)
         for label, value in (pod["metadata"].get("labels") or {}).items():
             self._by_label.get((namespace, label, value), {}).pop(name, None)
@@ -203,6 +212,11 @@ class PodIndex:
     def by_ip(self, ip: str) -> Key | None:
         """Return the key of the pod that has an address."""
         return self._by_ip.get(ip)
+
+
+def _repels(pod: Obj) -> bool:
+    anti = (pod["spec"].get("affinity") or {}).get("podAntiAffinity") or {}
+    return bool(anti.get("requiredDuringSchedulingIgnoredDuringExecution"))
 
 
 def _sorted(pool: dict[str, Obj]) -> list[Obj]:
