@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stratus.kit.clock import iso
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import is_true, key_of, owner_reference, suffix
 from stratus.sim.store import Change, Obj
+
+if TYPE_CHECKING:
+    from stratus.sim.controlplane import ControlPlane
 
 TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 MANAGED = "endpointslice.kubernetes.io/managed-by"
@@ -38,6 +41,17 @@ class EndpointsController(Controller):
     component: ClassVar[str] = "endpoint-slice-controller"
     resources: ClassVar[tuple[str, ...]] = ("services", "pods", "endpoints", "endpointslices.discovery.k8s.io")
 
+    def __init__(self, control: ControlPlane) -> None:
+        super().__init__(control)
+        # Entries as they were made last: versions of a list share what did not change.
+        self._made: dict[str, dict[str, Obj]] = {}
+
+    def _shared(self, pod: Obj, form: str, entry: Obj) -> Obj:
+        kept = self._made.setdefault(pod["metadata"]["uid"], {})
+        if kept.get(form) != entry:
+            kept[form] = entry
+        return kept[form]
+
     def on_change(self, change: Change) -> None:
         """A Service, or those that select (or selected) a pod."""
         obj = change.object
@@ -48,6 +62,8 @@ class EndpointsController(Controller):
             if change.type == "DELETED":
                 self.enqueue(key_of(obj))
         elif change.resource == "pods":
+            if change.type == "DELETED":
+                self._made.pop(obj["metadata"]["uid"], None)
             if change.type == "MODIFIED" and change.previous is not None and _same(change.previous, obj):
                 return
             labels = [obj["metadata"].get("labels") or {}]
@@ -99,7 +115,7 @@ class EndpointsController(Controller):
         publish = bool(service["spec"].get("publishNotReadyAddresses"))
         wanted: list[tuple[list[Obj] | None, list[Obj] | None]] = []
         for members in groups.values():
-            endpoints = [_endpoint(pod, publish) for pod, _ in members]
+            endpoints = [self._shared(pod, f"{key[1]}/slice", _endpoint(pod, publish)) for pod, _ in members]
             wanted.append((endpoints, members[0][1]["ports"]))
         if not wanted:
             wanted.append((None, None))
@@ -165,6 +181,7 @@ class EndpointsController(Controller):
                     address["hostname"] = pod["spec"]["hostname"]
                 address["nodeName"] = pod["spec"].get("nodeName")
                 address["targetRef"] = _target(pod)
+                address = self._shared(pod, f"{key[1]}/endpoints", address)
                 (ready if publish or is_true(pod, "Ready") else unready).append(address)
             if ready:
                 subset["addresses"] = sorted(ready, key=lambda a: a["ip"])
