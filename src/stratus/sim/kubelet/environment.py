@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 from typing import Any
 
 from stratus.sim.quantity import parse_quantity
@@ -91,18 +92,25 @@ def service_variables(store: Store, namespace: str, links: bool) -> dict[str, st
         ports = service["spec"].get("ports") or []
         if not address or address == "None" or not ports:
             continue
-        name = service["metadata"]["name"].upper().replace("-", "_")
-        env[f"{name}_SERVICE_HOST"] = address
-        env[f"{name}_SERVICE_PORT"] = str(ports[0]["port"])
-        for port in ports:
-            if port.get("name"):
-                env[f"{name}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}"] = str(port["port"])
-        protocol = ports[0].get("protocol", "TCP")
-        base = f"{name}_PORT_{ports[0]['port']}_{protocol}"
-        env[f"{name}_PORT"] = env[base] = f"{protocol.lower()}://{address}:{ports[0]['port']}"
-        env[f"{base}_PROTO"] = protocol.lower()
-        env[f"{base}_PORT"] = str(ports[0]["port"])
-        env[f"{base}_ADDR"] = address
+        known = tuple((p["port"], p.get("name", ""), p.get("protocol", "TCP")) for p in ports)
+        env.update(_announced(service["metadata"]["name"], address, known))
+    return env
+
+
+@lru_cache(maxsize=4096)
+def _announced(service: str, address: str, ports: tuple[tuple[int, str, str], ...]) -> dict[str, str]:
+    """Return the variables of one Service; kept, so that thousands of containers share the texts."""
+    name = service.upper().replace("-", "_")
+    first, _, protocol = ports[0]
+    env = {f"{name}_SERVICE_HOST": address, f"{name}_SERVICE_PORT": str(first)}
+    for number, called, _ in ports:
+        if called:
+            env[f"{name}_SERVICE_PORT_{called.upper().replace('-', '_')}"] = str(number)
+    base = f"{name}_PORT_{first}_{protocol}"
+    env[f"{name}_PORT"] = env[base] = f"{protocol.lower()}://{address}:{first}"
+    env[f"{base}_PROTO"] = protocol.lower()
+    env[f"{base}_PORT"] = str(first)
+    env[f"{base}_ADDR"] = address
     return env
 
 
