@@ -19,6 +19,8 @@ from stratus.sim.telemetry.promql.vectors import (
 )
 
 COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
+#: Operations after which a row still has its metric's name; the last is so in Prometheus 2, too.
+NAMED = COMPARISONS | {"atan2"}
 
 
 def arithmetic(op: str, left: Floats, right: Floats) -> Floats:
@@ -61,7 +63,8 @@ def with_scalar(op: str, vector: Vector, scalar: Floats, *, swapped: bool, boole
     other = np.broadcast_to(scalar, vector.values.shape)
     left, right = (other, vector.values) if swapped else (vector.values, other)
     if op not in COMPARISONS:
-        return vector.mapped(arithmetic(op, left, right))
+        values = arithmetic(op, left, right)
+        return Vector(vector.labels, values, vector.present) if op in NAMED else vector.mapped(values)
     holds = compared(op, left, right)
     if boolean:
         return vector.mapped(holds.astype(np.float64))
@@ -173,7 +176,7 @@ def _split(
 
 
 def _result(own: Labels, other: Labels, op: str, matching: Matching, boolean: bool) -> Labels:
-    labels = dict(own if op in COMPARISONS and not boolean else without_name(own))
+    labels = dict(own if op in NAMED and not boolean else without_name(own))
     if matching.side == "one":
         if matching.on:
             labels = {k: v for k, v in labels.items() if k in matching.labels}

@@ -235,7 +235,7 @@ class _Run:
             place = np.searchsorted(series.times, wanted + win.SLACK, side="right") - 1
             safe = np.maximum(place, 0)
             stamp = series.times[safe]
-            there = (place >= 0) & (stamp > wanted - LOOK_BACK + win.SLACK)
+            there = (place >= 0) & (stamp >= wanted - LOOK_BACK - win.SLACK)
             if series.stale is not None:
                 there &= ~series.stale[safe]
             if there.any():
@@ -269,8 +269,6 @@ class _Run:
             return []
         grid = np.arange(first, last + 1) * step
         inner = _Run(self.engine, grid, self.whole)
-        if kind_of(node.inner) == "scalar":
-            return [Series({}, grid, inner.scalar(node.inner))]
         found = inner.vector(node.inner)
         return [
             Series(labels, grid[mask], values[mask])

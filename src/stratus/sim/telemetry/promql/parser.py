@@ -319,8 +319,8 @@ class _Reader:
         if self.accept(":"):
             step = self.duration() if self.next.kind == "duration" else 0.0
             self.expect("]", "subquery selector")
-            if kind_of(node) not in ("vector", "scalar"):
-                raise self.fail(f"subquery is only allowed on instant vector, got {kind_of(node)}", token)
+            if kind_of(node) != "vector":
+                raise self.fail(f"subquery is only allowed on instant vector, got {kind_of(node)} instead", token)
             return Subquery(node, seconds, step)
         self.expect("]", "subquery or range")
         if not isinstance(node, Selector):
