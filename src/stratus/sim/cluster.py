@@ -9,9 +9,9 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from stratus.errors import StratusError, UsageError
 from stratus.kit.clock import Timer, VirtualClock, iso, parse_iso
@@ -21,10 +21,13 @@ from stratus.sim.apps.runtime import AppRuntime
 from stratus.sim.apps.traffic import Traffic
 from stratus.sim.controlplane import ControlPlane
 from stratus.sim.faults.engine import FaultEngine, FaultSpec
+from stratus.sim.faults.noise import OFF, Level
+from stratus.sim.faults.scenario import Scenario
+from stratus.sim.faults.timing import NOW, Timing
 from stratus.sim.furniture import furnish
 from stratus.sim.persist import InputLog
 from stratus.sim.recording import RecordingApi, request_of
-from stratus.sim.registry import ImageRegistry
+from stratus.sim.registry import ImageRegistry, digest_of
 from stratus.sim.runtime import ExecResult
 from stratus.sim.store import Obj, Store
 from stratus.sim.telemetry.alerting import Alerting
@@ -67,6 +70,8 @@ class EmbeddedCluster:
         namespace: where the application lives; None: as the application says.
         rules: file of alert rules in place of the shipped ones.
         faults: file of further faults.
+        images: file of rules about images, over the shipped ones.
+        noise: how much else goes on: `off`, `on` or `heavy`; `noise_budget`: at most so many pieces of it.
         epoch: moment at which the cluster's life begins (before the warm-up), epoch seconds; None: always the same.
 
     Raises:
@@ -85,6 +90,9 @@ class EmbeddedCluster:
         rules: Path | None = None,
         faults: Path | None = None,
         epoch: float | None = None,
+        images: Path | None = None,
+        noise: Level = OFF,
+        noise_budget: int | None = None,
     ) -> None:
         if nodes < 1:
             raise UsageError(f"a cluster needs at least one node, not {nodes}")
@@ -101,7 +109,7 @@ class EmbeddedCluster:
         self.clock = VirtualClock(parse_iso(EPOCH) if epoch is None else epoch)
         self._rng = random.Random(seed)
         self.store = Store(self.clock, self._rng)
-        self.registry = ImageRegistry()
+        self.registry = ImageRegistry.load(*([images] if images is not None else []))
         self.runtime = AppRuntime(self.registry, self._loaded.app if self._loaded is not None else None)
         furnish(self.store, self.clock.now(), nodes=nodes)
         self.control = ControlPlane(self.store, self.clock, self._rng, self.registry, self.runtime)
@@ -114,11 +122,15 @@ class EmbeddedCluster:
             "warmup": warmup,
             "namespace": self.namespace,
             **({} if epoch is None else {"epoch": epoch}),
+            **({} if images is None else {"images": digest_of(images)}),
+            **({} if noise == OFF else {"noise": [noise, noise_budget]}),
         }
         if state_file is not None:
             self._log = InputLog.open(Path(state_file), made)
         try:
             self._start(warmup)
+            if noise != OFF:
+                self.faulting.noise.set(noise, noise_budget)
             self._noted_at = self.clock.now()
             if self._log is not None:
                 self._replay()
@@ -305,7 +317,11 @@ class EmbeddedCluster:
             stdin = base64.b64decode(data["stdin"])
             self._exec(data["namespace"], data["pod"], data["container"], data["argv"], stdin)
         elif kind == "inject":
-            self.inject(data["fault"], **data["arguments"])
+            with suppress(UsageError):  # It was refused then, too, after it had been written down.
+                when = Timing.model_validate(data.get("timing") or {})
+                self.inject(data["fault"], alias=data.get("alias", ""), timing=when, **data["arguments"])
+        elif kind == "noise":
+            self.set_noise(data["level"], data["budget"])
         elif kind == "heal":
             self.heal(data["fault"])
         else:
@@ -418,8 +434,14 @@ class EmbeddedCluster:
         """Return the faults that can be injected, sorted by id."""
         return self.faulting.known()
 
-    def inject(self, fault_id: str, **arguments: Any) -> None:
+    def inject(self, fault_id: str, /, *, alias: str = "", timing: Timing = NOW, **arguments: Any) -> None:
         """Let a fault begin; `arguments` replace the ones the fault names.
+
+        Args:
+            fault_id: which fault.
+            alias: name to heal it by; needed only when the same fault is injected twice.
+            timing: when it begins, how long and how often it is there, and how it grows.
+            **arguments: of the fault.
 
         Raises:
             UnknownNameError: no such fault.
@@ -427,12 +449,40 @@ class EmbeddedCluster:
         """
         with self.lock:
             self._alive()
-            self.faulting.check(fault_id, arguments)
-            self._note("inject", {"fault": fault_id, "arguments": arguments})
-            self.faulting.inject(fault_id, arguments)
+            self.faulting.check(fault_id, arguments, name=alias, timing=timing)
+            data: dict[str, Any] = {"fault": fault_id, "arguments": arguments}
+            if alias:
+                data["alias"] = alias
+            if timing != NOW:
+                data["timing"] = timing.model_dump(exclude_none=True)
+            self._note("inject", data)
+            self.faulting.inject(fault_id, arguments, name=alias, timing=timing)
+
+    def play(self, scenario: Scenario) -> None:
+        """Inject all faults of a scenario, with its noise; either all of it can be, or nothing happens.
+
+        Raises:
+            UnknownNameError, UsageError: as `inject`, naming the entry.
+        """
+        with self.lock:
+            self._alive()
+            scenario.check(self.faulting, self._loaded.app.name if self._loaded is not None else "")
+            if scenario.noise is not None:
+                self.set_noise(scenario.noise, scenario.noise_budget)
+            for entry in scenario.faults:
+                self.inject(entry.fault, alias=entry.name, timing=entry.timing(), **entry.arguments)
+
+    def set_noise(self, level: Level, budget: int | None = None) -> None:
+        """Make noise unrelated to any fault from now on, `budget` pieces at most; `off` takes its changes back."""
+        with self.lock:
+            self._alive()
+            if level not in get_args(Level):
+                raise UsageError(f"no noise level {level!r}; there are {', '.join(get_args(Level))}")
+            self._note("noise", {"level": level, "budget": budget})
+            self.faulting.noise.set(level, budget)
 
     def heal(self, fault_id: str) -> None:
-        """Take back what an injected fault has changed; what others changed meanwhile in the same fields is lost.
+        """Take back what an injected fault has changed, and only that: fields that others set since stay as they are.
 
         Raises:
             UsageError: the fault was not injected.

@@ -16,6 +16,7 @@ import yaml
 
 from stratus.errors import UsageError
 from stratus.sim.controllers.common import spread
+from stratus.sim.quantity import parse_quantity
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -189,6 +190,14 @@ class ImageRegistry:
         """Add one rule that wins over all before it; `match` is a glob over host/repository:tag."""
         self._rules.append({"match": match, "exists": exists, "error": error, "credentials": credentials})
 
+    def remove_rule(self, match: str, *, error: str = "") -> None:
+        """Drop the last added rule that made images matching a glob vanish; nothing happens when there is none."""
+        for place in range(len(self._rules) - 1, -1, -1):
+            rule = self._rules[place]
+            if (rule["match"], rule["exists"], rule.get("error") or "") == (match, False, error):
+                del self._rules[place]
+                return
+
     def describe(self, match: str, **fields: Any) -> None:
         """Say what images matching a glob over host/repository do when started."""
         self._images.insert(0, ImageBehaviour.read({"match": match, **fields}, "describe"))
@@ -235,18 +244,21 @@ class ImageRegistry:
         if problem:
             return Pull(0.05, error=problem)
         share = spread("image size", reference.full)
-        size = int(1_000_000 + 180_000_000 * share * share)
-        return Pull(round(0.4 + 3.0 * share, 3), size)
+        rule = self._rule(reference) or {}
+        size = int(rule["size"]) if "size" in rule else int(1_000_000 + 180_000_000 * share * share)
+        return Pull(float(rule.get("seconds", round(0.4 + 3.0 * share, 3))), size)
+
+    def _rule(self, reference: Reference) -> dict[str, Any] | None:
+        return next((r for r in reversed(self._rules) if fnmatchcase(reference.full, r["match"])), None)
 
     def _problem(self, reference: Reference, credentials: frozenset[str]) -> str:
-        full = reference.full
-        for rule in reversed(self._rules):
-            if fnmatchcase(full, rule["match"]):
-                if not rule["exists"]:
-                    return rule.get("error") or _not_found(reference)
-                if rule.get("credentials") and reference.host not in credentials:
-                    return _unauthorized(reference)
-                return ""
+        rule = self._rule(reference)
+        if rule is not None:
+            if not rule["exists"]:
+                return rule.get("error") or _not_found(reference)
+            if rule.get("credentials") and reference.host not in credentials:
+                return _unauthorized(reference)
+            return ""
         host = reference.host
         if any(fnmatchcase(host, pattern) for pattern in self._unknown) or not any(
             fnmatchcase(host, pattern) for pattern in self._known
@@ -264,10 +276,19 @@ class ImageRegistry:
 def _checked_rule(rule: Any, where: str) -> dict[str, Any]:
     if not isinstance(rule, dict) or "match" not in rule or not isinstance(rule.get("exists"), bool):
         raise UsageError(f"{where}: a rule is {{match: GLOB, exists: true|false}}, not {rule!r}")
-    unknown = set(rule) - {"match", "exists", "error", "credentials"}
+    unknown = set(rule) - {"match", "exists", "error", "credentials", "size", "seconds"}
     if unknown:
         raise UsageError(f"{where}: unknown rule fields {', '.join(sorted(unknown))}")
-    return rule
+    if "size" in rule:
+        try:
+            rule = {**rule, "size": parse_quantity(rule["size"])}
+        except ValueError as error:
+            raise UsageError(f"{where}: the size of {rule['match']}: {error}") from None
+    checked: dict[str, Any] = rule
+    seconds = rule.get("seconds", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise UsageError(f"{where}: the seconds of {rule['match']} are a number from 0 on, not {seconds!r}")
+    return checked
 
 
 def _prefix(code: str, reference: Reference) -> str:
@@ -311,3 +332,15 @@ def _packaged() -> dict[str, Any]:
     text = resources.files("stratus.sim").joinpath("data/images.yaml").read_text(encoding="utf-8")
     data: dict[str, Any] = yaml.safe_load(text)
     return data
+
+
+def digest_of(path: str | Path) -> str:
+    """Return what tells one rule file from another.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UsageError(f"cannot read the image rules {path}: {error}") from None
