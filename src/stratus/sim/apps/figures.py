@@ -1,8 +1,11 @@
-"""What one tick of traffic comes to: per service, per kind of call, and per container."""
+"""What one tick of traffic comes to: per service and operation, per kind of call, and per container."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+Parts = tuple[tuple[float, tuple[float, float]], ...]
+"""How long requests took: (requests per second, (mean, variance)), by how they ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,16 @@ class EdgeFigures:
     p99: float
     own_p99: float
     message: str
+    parts: Parts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFigures:
+    """One operation of a service, as the service itself sees it, per second."""
+
+    rate: float
+    failed: float
+    parts: Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,9 @@ class UseFigures:
 Edge = tuple[str, str, str, str]
 """(namespace, caller, callee, operation)."""
 
+Served = tuple[str, str, str]
+"""(namespace, service, operation)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -53,3 +69,4 @@ class Tick:
     services: dict[tuple[str, str], ServiceFigures]
     edges: dict[Edge, EdgeFigures]
     use: tuple[UseFigures, ...]
+    spans: dict[Served, SpanFigures] = field(default_factory=dict)

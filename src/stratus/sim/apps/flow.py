@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stratus.sim.apps.figures import Edge, EdgeFigures, ServiceFigures
+from stratus.sim.apps.figures import Edge, EdgeFigures, Parts, Served, ServiceFigures, SpanFigures
 from stratus.sim.apps.latency import Span, mixture_quantile
 from stratus.sim.apps.paths import Hop, Outcome
 from stratus.sim.apps.process import Proc
@@ -36,12 +36,22 @@ class Flow:
         outcomes: dict[tuple[int, str], Outcome],
     ) -> None:
         self.outcomes = outcomes
-        self.services: dict[tuple[str, str], Sum] = {}
+        self.spans: dict[Served, Sum] = {}
         self.edges: dict[Edge, Sum] = {}
         self.demand: dict[int, float] = {}
         self.served: dict[int, float] = {}
         self.asked: dict[int, dict[str, float]] = {}
         self.lines: dict[tuple[int, str, str, str], float] = {}
+
+    def services(self) -> dict[tuple[str, str], Sum]:
+        """Return what was asked of each service, all operations together."""
+        found: dict[tuple[str, str], Sum] = {}
+        for (namespace, service, _), one in self.spans.items():
+            whole = found.setdefault((namespace, service), Sum())
+            whole.rate += one.rate
+            whole.failed += one.failed
+            whole.parts += one.parts
+        return found
 
     def follow(self, caller: Proc | None, label: tuple[str, str], hop: Hop, rate: float, depth: int) -> None:
         """Send `rate` requests per second of a caller's operation into one of its hops."""
@@ -71,14 +81,14 @@ class Flow:
         ops[hop.operation] = ops.get(hop.operation, 0.0) + rate
         if outcome is None:
             if hop.traced:
-                found = self.services.setdefault(hop.label, Sum())
+                found = self.spans.setdefault((*hop.label, hop.operation), Sum())
                 found.rate += rate
                 found.failed += rate
                 found.parts.append((rate, (0.002, 1e-6)))
             return
         self.demand[mine] = self.demand.get(mine, 0.0) + rate * outcome.cpu
         if hop.traced:
-            found = self.services.setdefault(hop.label, Sum())
+            found = self.spans.setdefault((*hop.label, hop.operation), Sum())
             found.rate += rate
             failed = sum(f.weight for f in outcome.fails)
             found.failed += rate * failed
@@ -101,4 +111,16 @@ def edge_figures(total: Sum) -> EdgeFigures:
     message = max(sorted(total.messages), key=lambda m: total.messages[m]) if total.messages else ""
     p99 = mixture_quantile([p for p in total.parts if p[0] > 1e-9], 0.99)
     own = mixture_quantile([p for p in total.own if p[0] > 1e-9], 0.99)
-    return EdgeFigures(total.rate, min(total.failed, total.rate), p99, min(own, p99), message)
+    return EdgeFigures(total.rate, min(total.failed, total.rate), p99, min(own, p99), message, _parts(total))
+
+
+def span_figures(total: Sum) -> SpanFigures:
+    return SpanFigures(total.rate, min(total.failed, total.rate), _parts(total))
+
+
+def _parts(total: Sum) -> Parts:
+    weights: dict[Span, float] = {}
+    for weight, span in total.parts:
+        if weight > 1e-9:
+            weights[span] = weights.get(span, 0.0) + weight
+    return tuple((weight, span) for span, weight in weights.items())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from stratus.sim.apps.annotations import annotated_load
 from stratus.sim.apps.figures import Tick, UseFigures
-from stratus.sim.apps.flow import Flow, edge_figures, service_figures
+from stratus.sim.apps.flow import Flow, edge_figures, service_figures, span_figures
 from stratus.sim.apps.latency import ZERO, Span, beyond, mixed, plus
 from stratus.sim.apps.paths import Answer, Fail, Hop, Outcome, capped, hop_of, merged, worded
 from stratus.sim.apps.process import Proc
@@ -104,9 +104,10 @@ class Traffic:
         return Tick(
             now,
             seconds,
-            {label: service_figures(s) for label, s in sorted(flow.services.items())},
+            {label: service_figures(s) for label, s in sorted(flow.services().items())},
             {edge: edge_figures(s) for edge, s in sorted(flow.edges.items())},
             tuple(self._use(live)),
+            spans={served: span_figures(s) for served, s in sorted(flow.spans.items())},
         )
 
     def _look(self, now: float) -> None:
