@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from stratus.sim.api.custom import prune_and_default
@@ -79,6 +80,33 @@ def _json_error(body: bytes, error: ValueError) -> str:
     return f"invalid character '{text[at]}' looking for beginning of value"
 
 
+@cache
+def _loader() -> Any:
+    import re
+
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 as the server reads it: a bare y or n is a boolean too."""
+
+    Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+    words = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+    Loader.bool_values = words
+    return Loader
+
+
+def load_yaml(body: bytes) -> Any:
+    """Parse YAML into what JSON can say.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    import yaml
+
+    return json.loads(json.dumps(yaml.load(body, Loader=_loader()), default=str))  # noqa: S506 - a SafeLoader
+
+
 def read_yaml(body: bytes, kind: str) -> Any:
     """Parse a YAML body.
 
@@ -88,7 +116,7 @@ def read_yaml(body: bytes, kind: str) -> Any:
     import yaml
 
     try:
-        return json.loads(json.dumps(yaml.safe_load(body), default=str))
+        return load_yaml(body)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", "") or "cannot be read"
         problem = problem.replace(

@@ -128,10 +128,7 @@ def _job(obj: Obj, version: str) -> None:
     if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)
     _template(obj)
-    manual = "manualSelector" in spec
     _job_spec(spec)
-    if not manual:
-        del spec["manualSelector"]
 
 
 def _cron_job(obj: Obj, version: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from stratus.sim.api import fieldsets
@@ -10,6 +11,10 @@ from stratus.sim.api.nodes import ANY, Node, item_key
 from stratus.sim.api.status import ApiError, internal
 
 Obj = dict[str, Any]
+
+#: The manager kubectl names itself in a server-side apply, and where it notes what it applied client-side.
+KUBECTL = "kubectl"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _NEVER: dict[str, dict[str, Any]] = {
     "f:apiVersion": {},
@@ -93,10 +98,8 @@ def track_update(
     before = (mine or {}).get("fieldsV1") or {}
     after = fieldsets.merge(fieldsets.subtract(before, removed) if removed else before, changed)
     if after:
-        if mine is not None and after == before:
-            out.append(mine)
-        else:
-            out.append(_entry(manager, "Update", api_version, now, after, subresource))
+        when = now if changed else (mine or {}).get("time", now)
+        out.append(_entry(manager, "Update", api_version, when, after, subresource))
     return _sorted(out)
 
 
@@ -105,7 +108,7 @@ def _entry(manager: str, operation: str, api_version: str, now: str, fields: Fie
         "manager": manager,
         "operation": operation,
         "apiVersion": api_version,
-        "time": now,
+        **({"time": now} if now else {}),
         "fieldsType": "FieldsV1",
         "fieldsV1": _tidy(fields),
     }
@@ -171,12 +174,11 @@ def _interleave(live: list[Any], config: list[Any]) -> list[Any]:
 class Applied:
     """What an apply comes to: the object without defaults, and the managers afterwards."""
 
-    __slots__ = ("fields", "obj", "previous")
+    __slots__ = ("entries", "obj")
 
-    def __init__(self, obj: Obj, fields: Fields, previous: list[Obj]) -> None:
+    def __init__(self, obj: Obj, entries: list[Obj]) -> None:
         self.obj = obj
-        self.fields = fields
-        self.previous = previous
+        self.entries = entries
 
 
 def check_config(node: Node, config: Obj, group_version: str) -> None:
@@ -234,65 +236,67 @@ def _misfit(node: Node | None, value: Any, path: str) -> str:
     return ""
 
 
-def apply(node: Node, live: Obj | None, config: Obj, *, manager: str, subresource: str, has_status: bool) -> Applied:
-    """Merge an apply configuration into the live object and take away what its manager no longer names."""
-    fields = _owned_only(fieldsets.applied(node, config), subresource, has_status)
-    previous = ((live or {}).get("metadata") or {}).get("managedFields") or []
-    obj = merged(node, live, config) if live else config
-    before: Fields = {}
-    others: Fields = {}
-    for entry in previous:
-        if (
-            entry.get("manager") == manager
-            and entry["operation"] == "Apply"
-            and entry.get("subresource", "") == subresource
-        ):
-            before = entry.get("fieldsV1") or {}
-        else:
-            others = fieldsets.merge(others, entry.get("fieldsV1") or {})
-    gone = fieldsets.subtract(fieldsets.subtract(before, fields), others)
-    if gone:
-        obj = fieldsets.without(node, obj, gone)
-    return Applied(obj, fields, previous)
-
-
-def finish_apply(
+def apply(
     node: Node,
     live: Obj | None,
-    new: Obj,
-    result: Applied,
+    config: Obj,
     *,
     manager: str,
     api_version: str,
     now: str,
-    force: bool,
-    subresource: str,
-    has_status: bool,
-) -> list[Obj]:
-    """Return managedFields after an apply whose outcome (defaults included) is `new`.
+    force: bool = False,
+    subresource: str = "",
+    has_status: bool = False,
+) -> Applied:
+    """Merge an apply configuration into the live object and take away what its manager no longer names.
 
     Raises:
-        ApiError: 409 when the apply changes fields others own and `force` is off.
+        ApiError: 409 when that changes fields others own and `force` is off.
     """
-    out: list[Obj] = []
-    conflicts: list[tuple[Obj, Fields]] = []
-    changed: Fields = {}
-    removed: Fields = {}
-    if live is not None:
-        changed, removed = fieldsets.compare(node, live, new)
-        changed = _owned_only(changed, subresource, has_status)
-        removed = _owned_only(removed, subresource, has_status)
+    fields = _owned_only(fieldsets.applied(node, config), subresource, has_status)
+    previous: list[Obj] = ((live or {}).get("metadata") or {}).get("managedFields") or []
     mine: Obj | None = None
-    claimed = fieldsets.intersect(result.fields, changed) if changed else {}
-    for entry in result.previous:
+    others: list[Obj] = []
+    for entry in previous:
         own = entry.get("manager") == manager and entry["operation"] == "Apply"
         if own and entry.get("subresource", "") == subresource:
             mine = entry
-            continue
+        else:
+            others.append(entry)
+    obj = merged(node, live, config) if live else config
+    theirs: Fields = {}
+    for entry in others:
+        theirs = fieldsets.merge(theirs, entry.get("fieldsV1") or {})
+    gone = fieldsets.subtract(fieldsets.subtract((mine or {}).get("fieldsV1") or {}, fields), theirs)
+    if gone:
+        obj = fieldsets.without(node, obj, gone)
+    changed, removed = fieldsets.compare(node, live, obj) if live is not None else ({".": {}}, {})
+    if live is not None:
+        changed = _owned_only(changed, subresource, has_status)
+        removed = _owned_only(removed, subresource, has_status)
+        others, conflicts = _released(others, changed, removed)
+        if conflicts and not force:
+            allowed = _client_side(node, live) if manager == KUBECTL else {}
+            conflicts = [(entry, rest) for entry, hit in conflicts if (rest := fieldsets.subtract(hit, allowed))]
+            if conflicts:
+                raise _conflict(conflicts)
+    if manager == KUBECTL:
+        obj = _annotated(obj, config)
+    if fields:
+        # An apply that changes nothing leaves no time behind.
+        when = now if changed or removed else (mine or {}).get("time", "")
+        others.append(_entry(manager, "Apply", api_version, when, fields, subresource))
+    return Applied(obj, _sorted(others))
+
+
+def _released(entries: list[Obj], changed: Fields, removed: Fields) -> tuple[list[Obj], list[tuple[Obj, Fields]]]:
+    """Take what was changed or removed from its owners; return them, and whose changed fields those were."""
+    out, hits = [], []
+    for entry in entries:
         fields = entry.get("fieldsV1") or {}
-        hit = fieldsets.intersect(claimed, fields) if claimed else {}
+        hit = fieldsets.intersect(changed, fields) if changed else {}
         if hit:
-            conflicts.append((entry, hit))
+            hits.append((entry, hit))
             fields = fieldsets.subtract(fields, hit)
         if removed:
             fields = fieldsets.subtract(fields, removed)
@@ -300,14 +304,37 @@ def finish_apply(
             out.append(entry)
         elif fields:
             out.append({**entry, "fieldsV1": fields})
-    if conflicts and not force:
-        raise _conflict(conflicts)
-    if result.fields:
-        if mine is not None and mine.get("fieldsV1") == _tidy(result.fields) and mine["apiVersion"] == api_version:
-            out.append(mine)
-        else:
-            out.append(_entry(manager, "Apply", api_version, now, result.fields, subresource))
-    return _sorted(out)
+    return out, hits
+
+
+def _last_applied(obj: Obj) -> str:
+    value = ((obj.get("metadata") or {}).get("annotations") or {}).get(LAST_APPLIED)
+    return value if isinstance(value, str) else ""
+
+
+def _client_side(node: Node, live: Obj) -> Fields:
+    """Return what client-side apply wrote and still stands: kubectl may take it over without force."""
+    try:
+        last = json.loads(_last_applied(live) or "null")
+    except ValueError:
+        return {}
+    if not isinstance(last, dict):
+        return {}
+    differing, _ = fieldsets.compare(node, live, last)
+    return fieldsets.subtract(fieldsets.applied(node, last), differing) if differing else fieldsets.applied(node, last)
+
+
+def _annotated(obj: Obj, config: Obj) -> Obj:
+    """Keep the note of client-side apply, where there is one, in step with what kubectl applies."""
+    if not _last_applied(obj):
+        return obj
+    meta = config.get("metadata") or {}
+    if LAST_APPLIED in (meta.get("annotations") or {}):
+        kept = {k: v for k, v in meta["annotations"].items() if k != LAST_APPLIED}
+        config = {**config, "metadata": {**meta, "annotations": kept}}
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    annotations = {**obj["metadata"]["annotations"], LAST_APPLIED: text}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
 
 
 def _conflict(conflicts: list[tuple[Obj, Fields]]) -> ApiError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from stratus.kit.clock import iso
 from stratus.sim.api import managed
-from stratus.sim.api.bodies import decode_object, media_type, unsupported_media
+from stratus.sim.api.bodies import decode_object, load_yaml, media_type, unsupported_media
 from stratus.sim.api.convert import outward
 from stratus.sim.api.messages import Request
 from stratus.sim.api.patches import json_patch, merge_patch
@@ -135,27 +135,23 @@ class Patcher:
         managed.check_config(node, config, resource.group_version)
         live = self.rest.store.get(resource.stored, path.namespace, path.name)
         shown = outward(resource, live) if live is not None else None
-        has_status = "status" in resource.subresources
         result = managed.apply(
-            node, shown, config, manager=options.manager, subresource=subresource, has_status=has_status
+            node,
+            shown,
+            config,
+            manager=options.manager,
+            api_version=resource.group_version,
+            now=iso(self.rest.clock.now()),
+            force=options.force,
+            subresource=subresource,
+            has_status="status" in resource.subresources,
         )
         obj = decode_object(resource, Parsed(result.obj, {}, []), "Ignore", options.warnings)
         if validation != "Ignore":
             decode_object(resource, Parsed(config, {}, []), validation, options.warnings)
 
         def finish(new: Obj) -> list[Obj]:
-            return managed.finish_apply(
-                node,
-                shown,
-                outward(resource, new),
-                result,
-                manager=options.manager,
-                api_version=resource.group_version,
-                now=iso(self.rest.clock.now()),
-                force=options.force,
-                subresource=subresource,
-                has_status=has_status,
-            )
+            return result.entries
 
         if live is None:
             if subresource:
@@ -175,11 +171,7 @@ class Patcher:
 
             text = request.body.lstrip()
             try:
-                config = (
-                    json.loads(text)
-                    if text.startswith(b"{")
-                    else json.loads(json.dumps(yaml.safe_load(text), default=str))
-                )
+                config = json.loads(text) if text.startswith(b"{") else load_yaml(text)
             except (ValueError, yaml.YAMLError) as error:
                 raise bad_request(f"error decoding YAML: {error}") from None
         if not isinstance(config, dict):

@@ -278,9 +278,11 @@ class Rest:
             new = {**obj}
         new["metadata"] = dict(new["metadata"])
         new = strategies.prepare_update(resource, new, old, subresource)
-        if subresource != "status":
-            strategies.mark_templates(resource, new, old)
         asked = new
+        if subresource != "status" and resource.stored == "daemonsets.apps":
+            # The number is the server's doing: the client does not come to own it.
+            asked = {**new, "metadata": dict(new["metadata"])}
+            strategies.mark_templates(resource, new, old)
         if resource.stored == "services" and not subresource:
             new["metadata"] = dict(new["metadata"])
             asked = {**new, "spec": {**new["spec"], "ports": [dict(p) for p in new["spec"].get("ports") or ()]}}
@@ -352,12 +354,22 @@ class Rest:
         finalizers = self._finalizers(meta, options)
         grace = self._grace(resource, old, options)
         waits = bool(finalizers) or bool(grace)
+        now = self.clock.now()
         if not waits:
+            last = old
+            if resource.stored == "pods":
+                # A pod that goes at once is still seen to be told to.
+                last_meta = {**meta, "deletionGracePeriodSeconds": 0}
+                last_meta.setdefault("deletionTimestamp", iso(now))
+                if "generation" in meta and "deletionTimestamp" not in meta:
+                    last_meta["generation"] = meta["generation"] + 1
+                last = {**old, "metadata": last_meta}
             if options.dry_run:
-                return old, True
+                return last, True
+            if last is not old:
+                return self.store.update(resource.stored, last), True
             gone = self.store.delete(resource.stored, namespace, name)
             return gone or old, True
-        now = self.clock.now()
         new_meta = {**meta, "finalizers": finalizers}
         if not finalizers:
             del new_meta["finalizers"]

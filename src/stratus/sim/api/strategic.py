@@ -72,23 +72,11 @@ def _merge_value(field: Field | None, old: Any, value: Any) -> Any:
         return _merge_map(kind, {}, value)
     if isinstance(value, list) and field is not None and "merge" in field.strategy:
         return _merge_list(field, old if isinstance(old, list) else [], value)
-    if isinstance(value, list):
-        return [_clean(item) for item in value if not _is_delete(item)] if _has_directive(value) else value
     return value
-
-
-def _has_directive(items: list[Any]) -> bool:
-    return any(isinstance(item, dict) and _PATCH in item for item in items)
 
 
 def _is_delete(item: Any) -> bool:
     return isinstance(item, dict) and item.get(_PATCH) in ("delete", "replace")
-
-
-def _clean(item: Any) -> Any:
-    if isinstance(item, dict) and _PATCH in item:
-        return {k: v for k, v in item.items() if k != _PATCH}
-    return item
 
 
 def _struct(field: Field | None) -> Type | None:

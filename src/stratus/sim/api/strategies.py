@@ -148,6 +148,8 @@ def _job(obj: Obj) -> None:
     selector = spec["selector"] = dict(spec.get("selector") or {})
     match = selector["matchLabels"] = dict(selector.get("matchLabels") or {})
     match.setdefault("batch.kubernetes.io/controller-uid", uid)
+    if not meta.get("labels"):
+        meta["labels"] = dict(labels)
 
 
 def prepare_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> Obj:

@@ -11,6 +11,8 @@ from stratus.sim.api.rules import CREATE, UPDATE
 from stratus.sim.api.status import Problems
 
 Obj = dict[str, Any]
+#: How many layers of the real server look at the metadata of a change; each tells what it finds.
+_LAYERS = {"Pod": 4, "Namespace": 2}
 
 
 def validate_create(resource: Resource, obj: Obj, problems: Problems) -> None:
@@ -26,7 +28,8 @@ def validate_create(resource: Resource, obj: Obj, problems: Problems) -> None:
 
 def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, problems: Problems) -> None:
     """Collect everything wrong with a change."""
-    check_metadata(resource, obj["metadata"], problems, update=True)
+    for _ in range(_LAYERS.get(resource.kind, 3)):
+        check_metadata(resource, obj["metadata"], problems, update=True)
     if resource.custom:
         custom.validate(resource.schema, obj, problems)
         return
