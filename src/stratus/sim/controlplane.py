@@ -66,11 +66,11 @@ class ControlPlane:
         self.controllers: dict[str, Controller] = {}
         self._watchers: dict[str, list[Controller]] = {}
         for kind in CONTROLLERS:
-            self._add(kind(self))
+            self.add(kind(self))
         self.scheduler = Scheduler(self)
-        self._add(self.scheduler)
+        self.add(self.scheduler)
         self.kubelet = Kubelet(self)
-        self._add(self.kubelet)
+        self.add(self.kubelet)
         self.network = Network(store, self.index, self.kubelet.serving, runtime)
         self._attach(runtime)
         self._unsubscribe = store.subscribe(self._on_change)
@@ -82,7 +82,8 @@ class ControlPlane:
         if attach is not None:
             attach(self)
 
-    def _add(self, controller: Controller) -> None:
+    def add(self, controller: Controller) -> None:
+        """Let one more controller follow the resources it names."""
         self.controllers[controller.name] = controller
         for resource in controller.resources:
             self._watchers.setdefault(resource, []).append(controller)

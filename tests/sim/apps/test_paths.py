@@ -73,7 +73,7 @@ def test_a_flow_reaches_every_branch_in_proportion_and_counts_once() -> None:
     flow.follow(front, ("ns", "front"), hop, 10.0, 0)
     assert flow.served == {id(a): 15.0, id(b): 5.0}
     assert flow.demand[id(a)] == pytest.approx(0.03)
-    service = service_figures(flow.services[LABEL])
+    service = service_figures(flow.services()[LABEL])
     assert service.rate == 20.0
     assert service.error_rate == pytest.approx(0.125)
     edge = edge_figures(flow.edges["ns", "front", "store", "get"])
@@ -90,7 +90,7 @@ def test_calls_to_what_writes_no_spans_leave_no_edge_but_use_cpu() -> None:
         front, ("ns", "front"), hop_of("s", target("mongodb"), "get", answer(0.0, branches=[(1.0, a)]), 1.0), 10, 0
     )
     assert flow.edges == {}
-    assert flow.services == {}
+    assert flow.services() == {}
     assert flow.demand[id(a)] == pytest.approx(0.02)
 
 

@@ -53,6 +53,18 @@ class UseFigures:
     memory_limit: float
 
 
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """A topic of a broker as one consumer group sees it: messages ever written, and how many it has yet to take."""
+
+    namespace: str
+    broker: str
+    topic: str
+    group: str
+    written: float
+    lag: float
+
+
 Edge = tuple[str, str, str, str]
 """(namespace, caller, callee, operation)."""
 
@@ -69,4 +81,5 @@ class Tick:
     services: dict[tuple[str, str], ServiceFigures]
     edges: dict[Edge, EdgeFigures]
     use: tuple[UseFigures, ...]
+    queues: tuple[QueueFigures, ...] = ()
     spans: dict[Served, SpanFigures] = field(default_factory=dict)

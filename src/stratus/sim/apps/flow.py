@@ -29,6 +29,9 @@ class Flow:
     Attributes:
         demand: CPU cores asked for, `served`: requests per second, `asked`: the same by operation; by id of program.
         lines: (program, target, operation, message) -> failures per second worth a log line.
+        held: requests under way, by id of program; `pooled`: (calls per second wanted, connections in use) of its
+            targets with a pool.
+        produced: messages per second by (id of broker, topic) and the label of who wrote them.
     """
 
     def __init__(
@@ -42,6 +45,9 @@ class Flow:
         self.served: dict[int, float] = {}
         self.asked: dict[int, dict[str, float]] = {}
         self.lines: dict[tuple[int, str, str, str], float] = {}
+        self.held: dict[int, float] = {}
+        self.pooled: dict[tuple[int, str], list[float]] = {}
+        self.produced: dict[tuple[int, str], dict[tuple[str, str], float]] = {}
 
     def services(self) -> dict[tuple[str, str], Sum]:
         """Return what was asked of each service, all operations together."""
@@ -70,10 +76,26 @@ class Flow:
         if caller is not None and hop.errors > 0 and hop.text:
             key = (id(caller), hop.target, hop.operation, hop.text)
             self.lines[key] = self.lines.get(key, 0.0) + rate * hop.errors
+        target = caller.program.targets.get(hop.target) if caller is not None else None
+        if caller is not None and target is not None and target.pool:
+            self._pool(caller, hop, calls)
         for share, proc in hop.branches:
-            self._serve(proc, hop, calls * share, depth)
+            if hop.topic:
+                wrote = self.produced.setdefault((id(proc), hop.topic), {})
+                wrote[label] = wrote.get(label, 0.0) + calls * share
+            self.serve(proc, hop, calls * share, depth)
 
-    def _serve(self, proc: Proc, hop: Hop, rate: float, depth: int) -> None:
+    def _pool(self, caller: Proc, hop: Hop, calls: float) -> None:
+        """Note how many connections a caller's target takes: calls that get one, times how long they keep it."""
+        waited, starved = caller.pools.get(hop.target, (0.0, 0.0))
+        whole = sum(w for w, _ in hop.span)
+        mean = sum(w * s[0] for w, s in hop.span) / whole if whole else 0.0
+        kept = max(mean - starved * caller.program.targets[hop.target].pool_wait - (1.0 - starved) * waited, 0.0)
+        use = self.pooled.setdefault((id(caller), hop.target), [0.0, 0.0])
+        use[0] += calls
+        use[1] += calls * kept
+
+    def serve(self, proc: Proc, hop: Hop, rate: float, depth: int) -> None:
         outcome = self.outcomes.get((id(proc), hop.operation))
         mine = id(proc)
         self.served[mine] = self.served.get(mine, 0.0) + rate
@@ -87,18 +109,20 @@ class Flow:
                 found.parts.append((rate, (0.002, 1e-6)))
             return
         self.demand[mine] = self.demand.get(mine, 0.0) + rate * outcome.cpu
+        if outcome.held:
+            self.held[mine] = self.held.get(mine, 0.0) + rate * outcome.held
         if hop.traced:
             found = self.spans.setdefault((*hop.label, hop.operation), Sum())
             found.rate += rate
-            failed = sum(f.weight for f in outcome.fails)
+            failed = sum(f.weight for f in outcome.fails) + outcome.silent
             found.failed += rate * failed
             found.parts += [(rate * w, s) for w, s in outcome.parts()]
         for fail in outcome.fails:
-            if fail.here and proc.build is not None and fail.message == proc.build.message:
+            if fail.here and fail.message in proc.told():
                 key = (mine, "", hop.operation, fail.message)
                 self.lines[key] = self.lines.get(key, 0.0) + rate * fail.weight
         for inner in outcome.hops:
-            self.follow(proc, hop.label, inner, rate, depth + 1)
+            self.follow(proc, hop.label, inner, rate * proc.through, depth + 1)
 
 
 def service_figures(total: Sum) -> ServiceFigures:

@@ -29,6 +29,8 @@ class Hop:
         branches: (share, program) the calls are spread over.
         span, own: duration, and the callee's own part of it, of a call.
         message: the commonest error born between caller and callee, or in the callee; `text` what the caller reads.
+        topic: where the calls put messages, if they do.
+        tried: calls per request, those included that got no connection of the pool.
     """
 
     target: str
@@ -42,11 +44,18 @@ class Hop:
     message: str
     text: str
     branches: list[tuple[float, Proc]]
+    topic: str = ""
+    tried: float = 0.0
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What becomes of one request for an operation of a program."""
+    """What becomes of one request for an operation of a program.
+
+    Attributes:
+        ok, fails: shares of those that succeed and fail; `silent`: of those that are never answered.
+        cpu: CPU seconds, and `held` seconds during which it is worked on (waiting for a worker not counted).
+    """
 
     ok: float
     span: Span
@@ -54,6 +63,8 @@ class Outcome:
     own: Span
     cpu: float
     hops: list[Hop] = field(default_factory=list)
+    silent: float = 0.0
+    held: float = 0.0
 
     def parts(self) -> list[tuple[float, Span]]:
         """Return durations of all requests by how they end."""
@@ -62,7 +73,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Answer:
-    """What a caller gets: successes, failures, and the callee's own time."""
+    """What a caller gets: successes, failures, and the callee's own time; `starved`: share that got no connection."""
 
     ok: float
     span: Span
@@ -70,15 +81,22 @@ class Answer:
     own: list[tuple[float, Span]]
     branches: list[tuple[float, Proc]]
     label: tuple[str, str]
+    starved: float = 0.0
 
 
 def _rank(fail: Fail) -> tuple[float, str]:
     return fail.weight, fail.message
 
 
+def again(broken: float, retries: int, budget: float | None) -> float:
+    """Return the further attempts per call, when a share of all attempts fails."""
+    more = sum(broken**n for n in range(1, retries + 1))
+    return more if budget is None else min(more, budget)
+
+
 def hop_of(name: str, target: Target, operation: str, answer: Answer, calls: float, retries: int = 0) -> Hop:
     broken = min(sum(f.weight for f in answer.fails), 1.0)
-    tries = sum(broken**n for n in range(retries + 1))
+    tries = 1.0 + again(broken, retries, target.retry_budget)
     born = [f for f in answer.fails if f.here]
     message = max(born, key=_rank).message if born else ""
     text = max(answer.fails, key=_rank).message if answer.fails else ""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from stratus.kit.clock import iso
+from stratus.sim.apps.effects import Mods
 from stratus.sim.apps.schema import Build, LogStyle, Program
 
 #: Lines kept of one run of a container.
@@ -29,10 +30,12 @@ def fill(template: str, **values: object) -> str:
 def stamped(style: LogStyle, text: str, at: float) -> str:
     """Return a log line as the program writes it at a moment."""
     whole = style.prefix + text
-    if "{time}" not in whole and "{date}" not in whole:
+    if not any(place in whole for place in ("{time}", "{date}", "{stamp}", "{slashed}")):
         return whole
-    precise = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+00:00"
-    return fill(whole, time=iso(at), date=precise)
+    moment = datetime.fromtimestamp(at, UTC)
+    precise = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+00:00"
+    stamp, slashed = moment.strftime("%Y-%b-%d %H:%M:%S.%f"), moment.strftime("%Y/%m/%d %H:%M:%S")
+    return fill(whole, time=iso(at), date=precise, stamp=stamp, slashed=slashed)
 
 
 @dataclass(slots=True)
@@ -49,6 +52,16 @@ class Proc:
         doomed: lines it writes, and exit code, when it cannot start.
         load: requests per second served now, and CPU cores asked for.
         busy: share of its capacity asked for, smoothed; `backlog` is work piled up, in CPU seconds.
+        through: calls it makes now for each request that comes in now, as work piles up (below 1) or is caught up.
+        silent: share of requests never answered, because too much work has piled up.
+        line: requests that wait for a worker; `line_wait`: seconds that takes; `shed`: share turned away.
+        pools: by target (seconds until a connection is free, share of calls that get none).
+        under_way: requests worked on at this moment, on average.
+        leaked: MiB lost since the start.
+        tls: targets it speaks TLS to; `demands_tls`: it turns away callers that do not.
+        switched: numbers of the program's effects that its settings turn on.
+        mods: what flags and chaos change just now, None when nothing does.
+        ended_at: when it ended, `abrupt` without having been asked to.
     """
 
     name: str
@@ -77,15 +90,43 @@ class Proc:
     backlog: float = 0.0
     throttled: float = 0.0
     memory: float = 0.0
+    through: float = 1.0
+    silent: float = 0.0
+    line: float = 0.0
+    line_wait: float = 0.0
+    shed: float = 0.0
+    pools: dict[str, tuple[float, float]] = field(default_factory=dict)
+    under_way: float = 0.0
+    leaked: float = 0.0
+    tls: frozenset[str] = frozenset()
+    demands_tls: bool = False
+    switched: frozenset[int] = frozenset()
+    mods: Mods | None = None
+    ended_at: float | None = None
+    abrupt: bool = False
 
     @property
     def namespace(self) -> str:
         """Return the pod's namespace."""
         return self.pod[0]
 
+    @property
+    def room(self) -> float:
+        """Return the cores left for requests beside what competes with them in the container."""
+        if self.mods is None or not self.mods.cores:
+            return self.capacity
+        return max(self.capacity - self.mods.cores, self.capacity / (1.0 + max(self.mods.threads, 1.0)))
+
     def serves(self, now: float) -> bool:
         """Tell whether it accepts connections."""
         return self.phase == "serving" and now >= self.ready_at - 1e-9
+
+    def told(self) -> frozenset[str]:
+        """Return the messages of failures that are the program's own and worth a line in its log."""
+        found = {self.build.message} if self.build is not None and self.build.error_rate else set()
+        for errors in self.mods.errors.values() if self.mods is not None else ():
+            found.update(message for _, message in errors)
+        return frozenset(found)
 
     def write(self, at: float, *lines: str, **values: object) -> None:
         """Write log lines."""
@@ -97,5 +138,6 @@ class Proc:
         twin = copy.copy(self)
         twin.addresses = dict(self.addresses)
         twin.logins = dict(self.logins)
+        twin.pools = dict(self.pools)
         twin.lines = deque(self.lines, maxlen=LINES)
         return twin

@@ -8,11 +8,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from stratus.sim.apps.annotations import annotated_program
+from stratus.sim.apps.chaos.controller import ChaosController
 from stratus.sim.apps.datastores import Database, client_words, run_client
 from stratus.sim.apps.process import Key, Proc, fill
 from stratus.sim.apps.schema import Application, Build, Program
 from stratus.sim.apps.settings import read_settings
-from stratus.sim.apps.wire import failure
+from stratus.sim.apps.stores.brokers import Broker
+from stratus.sim.apps.wire import failure, not_tls
 from stratus.sim.containerworld import ContainerWorld
 from stratus.sim.controllers.common import controller_ref, key_of
 from stratus.sim.generic import MIB, RUNC, GenericRuntime, HttpReply, Process
@@ -53,7 +55,7 @@ class AppRuntime(GenericRuntime):
 
     Attributes:
         procs: programs by (pod uid, container), the present run of each; `past` the run before.
-        databases: state of datastores by (namespace, workload).
+        databases: state of datastores by (namespace, workload); `brokers` that of message brokers.
         version: grows whenever something changes that the store does not show (who serves, who may log in).
         judge: says which share of requests for an operation succeeds now, and with what message the others fail.
     """
@@ -64,6 +66,7 @@ class AppRuntime(GenericRuntime):
         self.procs: dict[Key, Proc] = {}
         self.past: dict[Key, Proc] = {}
         self.databases: dict[tuple[str, str], Database] = {}
+        self.brokers: dict[tuple[str, str], Broker] = {}
         self.version = 0
         self.judge: Callable[[Proc, str], tuple[float, str]] | None = None
         self._matched: dict[tuple[str, ...], str | None] = {}
@@ -72,6 +75,12 @@ class AppRuntime(GenericRuntime):
         for pattern in app.registry.existing if app is not None else ():
             registry.add_rule(pattern, exists=True)
 
+    def attach(self, control: ControlPlane) -> None:
+        """Become the runtime of a control plane, which gets the controller of chaos objects with it."""
+        super().attach(control)
+        if ChaosController.name not in control.controllers:
+            control.add(ChaosController(control))
+
     def fork(self, control: ControlPlane) -> AppRuntime:
         """Return a copy that lives in a forked control plane."""
         twin = super().fork(control)
@@ -79,6 +88,7 @@ class AppRuntime(GenericRuntime):
         twin.procs = {k: p.clone() for k, p in self.procs.items()}
         twin.past = {k: p.clone() for k, p in self.past.items()}
         twin.databases = {k: d.clone() for k, d in self.databases.items()}
+        twin.brokers = {k: b.clone() for k, b in self.brokers.items()}
         return twin
 
     def forget(self, uid: str) -> None:
@@ -218,6 +228,7 @@ class AppRuntime(GenericRuntime):
             proc.phase = "ending"
             return Run(exit_after=after, exit_code=code)
         proc.addresses, proc.logins = settings.addresses, settings.logins
+        proc.switched, proc.tls, proc.demands_tls = settings.switched, settings.tls, settings.demands_tls
         proc.deadline = now + startup.seconds + startup.wait
         return Run(poll_after=max(startup.seconds, 0.05), stops_after=STOPS_AFTER)
 
@@ -255,14 +266,41 @@ class AppRuntime(GenericRuntime):
             if not isinstance(reached, Reached):
                 text = failure(reached, target.protocol, host, port)
                 return [fill(line, target=name, address=address, message=text) for line in startup.unreachable], False
-            if target.login is None or reached.pod is None or reached.container is None:
+            if reached.pod is None or reached.container is None:
                 continue
             server = self.procs.get((reached.pod["metadata"]["uid"], reached.container["name"]))
             text = self.refusal(proc, name, server, "find") if server is not None else ""
+            if server is not None and server.demands_tls and name not in proc.tls:
+                text = not_tls(target.protocol, host, port)
             if text:
                 lines = startup.refused_login
                 return [fill(line, target=name, address=address, message=text) for line in lines], True
         return None
+
+    def read_file(self, proc: Proc, path: str) -> str | None:
+        """Return a file's text as a program finds it in its container now."""
+        pod, process = self.store.get("pods", *proc.pod), self.running.get((proc.uid, proc.container))
+        if pod is None or process is None:
+            return None
+        container = next((c for c in pod["spec"]["containers"] if c["name"] == proc.container), None)
+        return ContainerWorld(self, pod, container, process).read(path) if container is not None else None
+
+    def cost_of(self, proc: Proc) -> float:
+        """Return the factor on the CPU time of a datastore's operations."""
+        database = self.databases.get((proc.namespace, proc.workload))
+        return database.cost if database is not None else 1.0
+
+    def broker_of(self, proc: Proc) -> Broker:
+        """Return what a program holds as a message broker; topics its description names exist from the start."""
+        place = (proc.namespace, proc.workload)
+        found = self.brokers.get(place)
+        if found is None:
+            found = self.brokers[place] = Broker()
+            for name, partitions in (
+                proc.program.datastore.topics if proc.program.datastore is not None else {}
+            ).items():
+                found.topic(name, partitions)
+        return found
 
     def refusal(self, proc: Proc, target: str, server: Proc, operation: str) -> str:
         """Return why a datastore refuses a program's login or operation; empty when it does not."""
@@ -280,6 +318,8 @@ class AppRuntime(GenericRuntime):
         super().stop(pod, container)
         proc = self.procs.get((pod["metadata"]["uid"], container["name"]))
         if proc is not None:
+            if proc.phase == "serving":
+                proc.ended_at, proc.abrupt = self.now(), "deletionTimestamp" not in pod["metadata"]
             proc.phase = "ending"
         self.version += 1
 

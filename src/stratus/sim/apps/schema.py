@@ -267,7 +267,8 @@ class LogStyle(Part):
     """How a program writes.
 
     Attributes:
-        prefix: put before every line; `{time}` is RFC 3339 with seconds, `{date}` with milliseconds.
+        prefix: put before every line; `{time}` is RFC 3339 with seconds, `{date}` with milliseconds, `{stamp}` like
+            `2026-Jan-05 09:00:00.000000`, `{slashed}` like `2026/01/05 09:00:00`.
         error: line for a failed call; `{target}`, `{operation}`, `{message}`, `{address}`.
         failed: line for a request that fails by itself; `{operation}`, `{message}`.
         access: lines written now and then in normal work; `{operation}`, `{rate}`.

@@ -25,11 +25,16 @@ class Settings:
     """What a program read at its start.
 
     Attributes:
+        switched: numbers of the program's effects that its settings turn on; `tls`: targets it speaks TLS to.
+        demands_tls: it turns away callers that do not speak TLS.
         doomed: (lines, exit code) when it cannot start with what it read.
     """
 
     addresses: dict[str, tuple[str, int]] = field(default_factory=dict)
     logins: dict[str, tuple[str, str]] = field(default_factory=dict)
+    switched: frozenset[int] = frozenset()
+    tls: frozenset[str] = frozenset()
+    demands_tls: bool = False
     doomed: tuple[tuple[str, ...], int] | None = None
 
 
@@ -94,10 +99,34 @@ def read_settings(program: Program, env: Mapping[str, str], read: Read) -> Setti
             return found
     try:
         for name, target in program.targets.items():
-            found.addresses[name] = split_address(look_up(target.address, env, read))
+            host, port = split_address(look_up(target.address, env, read))
+            if target.port is not None and not port:
+                port = split_address(":" + look_up(target.port, env, read))[1]
+            found.addresses[name] = (host, port)
             if target.login is not None:
                 user, password = (look_up(v, env, read) for v in (target.login.user, target.login.password))
                 found.logins[name] = (user, password)
     except MissingSetting as error:
         found.doomed = (tuple(fill(line, setting=error) for line in startup.missing), startup.exit_code)
+    found.switched = frozenset(
+        n
+        for n, e in enumerate(program.effects)
+        if e.setting is not None and re.fullmatch(e.pattern, _optional(e.setting, env, read))
+    )
+    secured = ((n, t.tls) for n, t in program.targets.items() if t.tls is not None)
+    found.tls = frozenset(n for n, value in secured if is_on(_optional(value, env, read)))
+    mode = program.datastore.tls if program.datastore is not None else None
+    found.demands_tls = mode is not None and is_on(_optional(mode, env, read))
     return found
+
+
+def is_on(text: str) -> bool:
+    """Tell whether a setting's text asks for TLS."""
+    return text.strip().lower() in ("true", "yes", "on", "1") or text.strip().lower().startswith("require")
+
+
+def _optional(value: Value, env: Mapping[str, str], read: Read) -> str:
+    try:
+        return look_up(value, env, read)
+    except MissingSetting:
+        return ""

@@ -25,12 +25,14 @@ class Broker:
         topics: by name.
         groups: (group, topic) -> committed offset by partition.
         members: (group, topic) -> names of the pods that consumed it in the last tick.
+        writers: topic -> (namespace, name) of who wrote to it last, with messages per second.
     """
 
     partitions: int = 1
     topics: dict[str, Topic] = field(default_factory=dict)
     groups: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     members: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    writers: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
 
     def clone(self) -> Broker:
         """Return an independent copy."""
@@ -39,6 +41,7 @@ class Broker:
             {n: t.clone() for n, t in self.topics.items()},
             {k: list(v) for k, v in self.groups.items()},
             dict(self.members),
+            dict(self.writers),
         )
 
     def topic(self, name: str, partitions: int = 0) -> Topic:
