@@ -219,3 +219,17 @@ def test_indexes_agree_with_a_plain_model(steps: list[tuple[str, str, str, str]]
         else:
             replay[key] = change.object
     assert [replay[k] for k in sorted(replay)] == store.list("pods")
+
+
+def test_a_subscriber_that_writes_does_not_overtake_the_others() -> None:
+    store = make()
+    seen: list[str] = []
+
+    def answer(change: Change) -> None:
+        if change.type == "ADDED":
+            store.update("configmaps", {**change.object, "data": {"answer": "1"}})
+
+    store.subscribe(answer)
+    store.subscribe(lambda change: seen.append(change.type))
+    store.create("configmaps", {"metadata": {"name": "a", "namespace": "default"}})
+    assert seen == ["ADDED", "MODIFIED"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -134,6 +135,8 @@ class Store:
         self._log: dict[str, list[Change]] = {}
         self._dropped: dict[str, int] = {}
         self._subscribers: list[Callable[[Change], None]] = []
+        self._pending: deque[Change] = deque()
+        self._publishing = False
 
     # reading
 
@@ -266,7 +269,10 @@ class Store:
     # watching
 
     def subscribe(self, fn: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `fn` synchronously after each change; the returned function ends that."""
+        """Call `fn` after each change, in the order of versions; the returned function ends that.
+
+        What a subscriber itself writes is told when all have heard of the change it answers.
+        """
         self._subscribers.append(fn)
 
         def end() -> None:
@@ -319,8 +325,19 @@ class Store:
             cut = len(log) - self._log_limit
             self._dropped[change.resource] = log[cut - 1].rv
             del log[:cut]
-        for fn in tuple(self._subscribers):
-            fn(change)
+        self._pending.append(change)
+        if self._publishing:
+            return
+        # A subscriber that writes must not let the others see its change before the one it answers.
+        self._publishing = True
+        try:
+            while self._pending:
+                told = self._pending.popleft()
+                for fn in tuple(self._subscribers):
+                    fn(told)
+        finally:
+            self._publishing = False
+            self._pending.clear()
 
     @staticmethod
     def _owner_uids(obj: Obj) -> Iterator[str]:
