@@ -160,6 +160,11 @@ class EmbeddedCluster:
         faults.attach(self)
         self._next_tick: Timer | None = None
 
+    @property
+    def application(self) -> str:
+        """Return the name of the application; empty without one."""
+        return self._loaded.app.name if self._loaded is not None else ""
+
     # life
 
     def _start(self, warmup: float) -> None:
@@ -466,7 +471,7 @@ class EmbeddedCluster:
         """
         with self.lock:
             self._alive()
-            scenario.check(self.faulting, self._loaded.app.name if self._loaded is not None else "")
+            scenario.check(self.faulting, self.application)
             if scenario.noise is not None:
                 self.set_noise(scenario.noise, scenario.noise_budget)
             for entry in scenario.faults:

@@ -74,6 +74,24 @@ class InputLog:
             raise
         return log
 
+    @classmethod
+    def made(cls, path: Path) -> dict[str, Any]:
+        """Return how the cluster of an existing state file was made.
+
+        Raises:
+            UsageError: there is no such file, or it is none.
+        """
+        if not path.is_file():
+            raise UsageError(f"there is no state file {path}; `stratus cluster up --state {path}` makes one")
+        log = cls(path)
+        try:
+            first = next(log.inputs(), None)
+        finally:
+            log.close()
+        if first is None or first[0] != "made":
+            raise UsageError(f"the state file {path} does not begin as it should; remove it to start afresh")
+        return first[1]
+
     def append(self, kind: str, data: dict[str, Any]) -> None:
         """Write one input down, durably.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from stratus.sim.apps.schema import Part
 
@@ -13,6 +13,9 @@ Workload = Literal["Deployment", "StatefulSet", "DaemonSet"]
 
 class Step(Part):
     """One change; `after` is seconds after the injection, `namespace` defaults to the application's."""
+
+    # An argument such as 95 may stand where a text is meant.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     after: float = Field(default=0.0, ge=0)
     namespace: str = ""
