@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from stratus.kit.clock import iso
@@ -16,11 +17,14 @@ from stratus.sim.api.rest import Options, Rest, node_of
 from stratus.sim.api.routing import Path, Query
 from stratus.sim.api.status import ApiError, Problems, bad_request, invalid, not_found
 from stratus.sim.api.strategic import strategic_merge
-from stratus.sim.schema.decode import Parsed
+from stratus.sim.schema import types
+from stratus.sim.schema.decode import DecodeError, Decoder, Parsed
+from stratus.sim.schema.types import Type
 
 Obj = dict[str, Any]
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _CUSTOM_ACCEPTED = ", ".join((JSON_PATCH, MERGE_PATCH, APPLY))
 
 
@@ -40,6 +44,7 @@ def read_patch(request: Request) -> Any:
 
 def _go_error(body: bytes, error: ValueError) -> str:
     text = body.decode("utf-8", "replace").strip()
+    wants = str(error).partition(":")[0]
     if not text:
         return "unexpected end of JSON input"
     for word in ("null", "true", "false"):
@@ -50,7 +55,21 @@ def _go_error(body: bytes, error: ValueError) -> str:
     at = getattr(error, "pos", 0)
     if at >= len(text):
         return "unexpected end of JSON input"
-    return f"invalid character '{text[at]}' looking for beginning of value"
+    place = {
+        "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+        "Expecting ':' delimiter": "after object key",
+        "Extra data": "after top-level value",
+    }.get(wants, "looking for beginning of value")
+    if wants == "Expecting ',' delimiter":
+        # The parser does not say which of the two it was in.
+        depth: list[str] = []
+        for char in _STRINGS.sub("", text[:at]):
+            if char in "{[":
+                depth.append(char)
+            elif char in "}]" and depth:
+                depth.pop()
+        place = "after array element" if depth[-1:] == ["["] else "after object key:value pair"
+    return f"invalid character '{text[at]}' {place}"
 
 
 class Patcher:
@@ -87,7 +106,7 @@ class Patcher:
             raise not_found(resource.name, resource.group, path.name)
         old = outward(resource, live)
         new = self.change(resource, old, patch, media)
-        obj = self._decoded(resource, new, patch, media, validation, options)
+        obj = self._decoded(resource, old, new, patch, media, validation, options)
         return self.rest.update(resource, path.namespace, path.name, obj, options, subresource=subresource)
 
     def change(self, resource: Resource, old: Obj, patch: Any, media: str) -> Obj:
@@ -106,18 +125,21 @@ class Patcher:
             raise bad_request("the patch leaves no object")
         return new
 
-    def _decoded(self, resource: Resource, new: Obj, patch: Any, media: str, validation: str, options: Options) -> Obj:
+    def _decoded(
+        self, resource: Resource, old: Obj, new: Obj, patch: Any, media: str, validation: str, options: Options
+    ) -> Obj:
         try:
             return decode_object(resource, Parsed(new, {}, []), validation, options.warnings)
         except ApiError as error:
             if error.code != 400 or "cannot be handled as" not in error.message:
                 raise
             problems = Problems()
-            reason = error.message.partition(f"cannot be handled as a {resource.kind}: ")[2]
+            reason = _misread(new) or error.message.partition(f"cannot be handled as a {resource.kind}: ")[2]
             if media == STRATEGIC:
                 problems.raw("FieldValueInvalid", "patch", f"Invalid value: {json.dumps(_go_map(patch))}: {reason}")
             else:
-                text = json.dumps(new, separators=(",", ":"), ensure_ascii=False)
+                shown = _as_patched(resource.type, new, _touched(patch, media))
+                text = json.dumps(shown, separators=(",", ":"), ensure_ascii=False)
                 problems.raw("FieldValueInvalid", "patch", f"Invalid value: {json.dumps(text)}: {reason}")
             raise invalid("", "", "", problems) from None
 
@@ -193,6 +215,55 @@ class Patcher:
         if resource.namespaced and meta.get("namespace", path.namespace) != path.namespace:
             raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
         return config
+
+
+def _misread(new: Obj) -> str:
+    """Return what keeps a document from being read as the kind it says it is; "" when nothing does."""
+    version, kind = new.get("apiVersion"), new.get("kind")
+    if not isinstance(version, str) or not isinstance(kind, str):
+        return ""
+    group, _, bare = version.rpartition("/")
+    found = types.of_kind(group, bare, kind)
+    try:
+        if found is not None:
+            Decoder().decode(found, new)
+    except DecodeError as error:
+        return str(error)
+    return ""
+
+
+def _touched(patch: Any, media: str) -> Obj:
+    """Return which maps of the document a patch looked into, as nested dicts."""
+    if media == MERGE_PATCH:
+        return {k: _touched(v, media) for k, v in patch.items() if isinstance(v, dict)}
+    out: Obj = {}
+    for operation in patch:
+        for field in ("path", "from"):
+            at = out
+            for part in str(operation.get(field) or "").split("/")[1:-1]:
+                at = at.setdefault(part.replace("~1", "/").replace("~0", "~"), {})
+    return out
+
+
+def _as_patched(kind: Type | None, value: Any, touched: Obj | None) -> Any:
+    """Order a document as it is after a patch: sorted where the patch looked, as its types have it elsewhere."""
+    if not isinstance(value, dict):
+        return value
+    fields = list(kind.fields) if kind is not None else []
+    order = sorted(value) if touched is not None else [k for k in fields if k in value]
+    out: Obj = {}
+    for key in (*order, *(k for k in value if k not in order)):
+        field = kind.fields.get(key) if kind is not None else None
+        below = types.named(field.base) if field is not None and "." in field.base else None
+        below = None if below is not None and below.opaque else below
+        item, inner = value[key], (touched or {}).get(key)
+        if isinstance(item, list):
+            out[key] = [_as_patched(below, i, None) for i in item]
+        elif field is not None and "{}" in field.containers:
+            out[key] = dict(sorted(item.items())) if isinstance(item, dict) else item
+        else:
+            out[key] = _as_patched(below, item, inner)
+    return out
 
 
 def _go_map(value: Any) -> str:

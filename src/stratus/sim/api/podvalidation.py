@@ -12,6 +12,7 @@ from stratus.sim.api.names import (
     subdomain_problems,
     value_problems,
 )
+from stratus.sim.api.podspec import qos_class
 from stratus.sim.api.status import Problems
 from stratus.sim.schema.quantity import parse
 
@@ -370,21 +371,6 @@ _CHANGEABLE = (
 )
 
 
-def repeated_env(path: str, spec: Obj) -> list[str]:
-    """Return the warnings about environment variables defined twice."""
-    out = []
-    for group in ("initContainers", "containers"):
-        for index, container in enumerate(spec.get(group) or ()):
-            seen: set[str] = set()
-            for at, entry in enumerate(container.get("env") or ()):
-                name = entry.get("name", "")
-                if name in seen:
-                    text = f'hides previous definition of "{name}", which may be dropped when using apply'
-                    out.append(f"{path}.{group}[{index}].env[{at}]: {text}")
-                seen.add(name)
-    return out
-
-
 def validate_pod_update(spec: Obj, old: Obj, problems: Problems) -> None:
     """Collect what a pod may not change of itself."""
     for field in ("containers", "initContainers"):
@@ -410,6 +396,68 @@ def validate_pod_update(spec: Obj, old: Obj, problems: Problems) -> None:
         images.pop("tolerations", None)
     if images != old:
         problems.forbidden("spec", _CHANGEABLE + "\n" + _difference(images, old))
+
+
+_NOT_EPHEMERAL = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy")
+
+
+def validate_ephemeral(spec: Obj, old: Obj, problems: Problems) -> None:
+    """Collect what is wrong with a pod's new debug containers; those it has stay as they are."""
+    path = "spec.ephemeralContainers"
+    entries, before = spec.get("ephemeralContainers") or [], old.get("ephemeralContainers") or []
+    mains = [c.get("name") for f in ("containers", "initContainers") for c in old.get(f) or ()]
+    names = set(mains)
+    for index, entry in enumerate(entries):
+        here, name = f"{path}[{index}]", entry.get("name", "")
+        if not name:
+            problems.required(f"{here}.name")
+        else:
+            for problem in label_problems(name):
+                problems.invalid(f"{here}.name", name, problem)
+            if name in names:
+                problems.duplicate(f"{here}.name", name)
+            names.add(name)
+        if not entry.get("image"):
+            problems.required(f"{here}.image")
+        target = entry.get("targetContainerName")
+        if target and target not in mains:
+            problems.not_found(f"{here}.targetContainerName", target)
+        for field in _NOT_EPHEMERAL:
+            if entry.get(field):
+                problems.forbidden(f"{here}.{field}", "cannot be set for an Ephemeral Container")
+        if any((entry.get("resources") or {}).values()):
+            problems.forbidden(f"{here}.resources", "cannot be set for an Ephemeral Container")
+    given = {e.get("name"): (i, e) for i, e in enumerate(entries)}
+    for was in before:
+        name = was.get("name")
+        if name not in given:
+            problems.forbidden(path, f'existing ephemeral containers "{name}" may not be removed\n')
+        elif given[name][1] != was:
+            problems.forbidden(path, f'existing ephemeral containers "{name}" may not be changed\n')
+
+
+_RESIZABLE = frozenset({"cpu", "memory"})
+
+
+def validate_pod_resize(spec: Obj, old: Obj, problems: Problems) -> None:
+    """Collect what a resize may not do: change the class of service, or anything but cpu and memory."""
+    before, after = qos_class(old), qos_class(spec)
+    if before != after:
+        problems.invalid("spec", before, "Pod QOS Class may not change as a result of resizing")
+    for field in ("containers", "initContainers"):
+        for index, (new, was) in enumerate(zip(spec.get(field) or (), old.get(field) or (), strict=False)):
+            here = f"spec.{field}[{index}].resources"
+            a, b = new.get("resources") or {}, was.get("resources") or {}
+            if a == b:
+                continue
+            resources(here, a, problems)
+            for part in ("limits", "requests"):
+                x, y = a.get(part) or {}, b.get(part) or {}
+                for name in sorted(set(x) | set(y)):
+                    if name not in _RESIZABLE and x.get(name) != y.get(name):
+                        problems.forbidden("spec", "only cpu and memory resources are mutable")
+                    elif name in y and name not in x:
+                        problems.forbidden(f"{here}.{part}", f"resource {part} cannot be removed")
 
 
 def _difference(new: Obj, old: Obj) -> str:

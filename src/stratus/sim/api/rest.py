@@ -12,7 +12,6 @@ from stratus.kit.clock import Clock, iso
 from stratus.sim.api import admission, managed, nodes, strategies, validation
 from stratus.sim.api.allocator import ServiceAllocator
 from stratus.sim.api.convert import inward, outward
-from stratus.sim.api.podvalidation import repeated_env
 from stratus.sim.api.resources import Registry, Resource
 from stratus.sim.api.status import (
     Problems,
@@ -24,6 +23,7 @@ from stratus.sim.api.status import (
     invalid,
     not_found,
 )
+from stratus.sim.api.warnings import warnings_of
 from stratus.sim.schema.decode import Decoder
 from stratus.sim.store import GENERATED, Store, StoreConflict
 
@@ -155,7 +155,7 @@ class Rest:
             self.allocator.assign(obj, None, rng, problems)
         validation.validate_create(resource, obj, problems)
         problems.raise_for(resource.group, resource.kind, meta.get("name", ""))
-        options.warnings += _pod_warnings(obj)
+        options.warnings += warnings_of(obj)
         if resource.stored == "persistentvolumeclaims":
             for limit in self.store.list("limitranges", namespace):
                 admission.check_limits(limit, "persistentvolumeclaims", obj)
@@ -294,7 +294,7 @@ class Rest:
             new = json.loads(json.dumps(new))
         validation.validate_update(resource, new, old, subresource, problems)
         problems.raise_for(resource.group, resource.kind, name)
-        options.warnings += _pod_warnings(new)
+        options.warnings += warnings_of(new)
         new_meta = new["metadata"]
         if "generation" in old_meta and subresource != "status" and strategies.grown(resource, new, old):
             new_meta["generation"] = old_meta["generation"] + 1
@@ -440,17 +440,6 @@ class Rest:
             return new, False
         stored = self.store.update("namespaces", new)
         return stored, self.store.get("namespaces", "", meta["name"]) is None
-
-
-def _pod_warnings(obj: Obj) -> list[str]:
-    spec = obj.get("spec")
-    if not isinstance(spec, dict):
-        return []
-    if obj.get("kind") == "Pod":
-        return repeated_env("spec", spec)
-    template = spec.get("template")
-    inner = template.get("spec") if isinstance(template, dict) else None
-    return repeated_env("spec.template.spec", inner) if isinstance(inner, dict) and "containers" in inner else []
 
 
 def _only_times(new: Obj, old: Obj) -> bool:

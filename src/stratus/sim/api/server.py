@@ -293,6 +293,24 @@ class ApiServer:
         if verb == "deletecollection":
             return self._delete_collection(request, path, resource, query)
         options, validation = write_options(request, query, verb)
+        try:
+            return self._change(request, path, resource, query, verb, options, validation)
+        except ApiError as error:
+            # What was noticed on the way is told with the refusal too.
+            if options.warnings:
+                error.headers["Warning"] = _warnings(options.warnings)
+            raise
+
+    def _change(
+        self,
+        request: Request,
+        path: Path,
+        resource: Resource,
+        query: Query,
+        verb: str,
+        options: Options,
+        validation: str,
+    ) -> Response:
         status = 200
         if verb == "create":
             parsed = read_document(request, resource.kind, resource.group, resource.version)
@@ -317,7 +335,7 @@ class ApiServer:
             self.drain()
         answer = self.lister.one(request, resource, outward(resource, stored), query, status=status)
         if options.warnings:
-            answer.headers["Warning"] = ", ".join(_warning(text) for text in options.warnings)
+            answer.headers["Warning"] = _warnings(options.warnings)
         return answer
 
     def _delete(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
@@ -408,6 +426,7 @@ def _plain_404() -> Response:
     return Response(404, body=b"404 page not found\n", content_type="text/plain; charset=utf-8")
 
 
-def _warning(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'299 - "{escaped}"'
+def _warnings(texts: list[str]) -> str:
+    """Write warnings as one header; each is told once."""
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in dict.fromkeys(texts))
+    return ", ".join(f'299 - "{text}"' for text in escaped)

@@ -182,11 +182,16 @@ def _keep_pod_fields(obj: Obj, old: Obj, subresource: str) -> None:
     if subresource == "ephemeralcontainers":
         obj["spec"] = {**before, "ephemeralContainers": spec.get("ephemeralContainers")}
     elif subresource == "resize":
-        sizes = {c["name"]: c.get("resources") for c in spec.get("containers") or ()}
         obj["spec"] = copy.deepcopy(before)
-        for container in obj["spec"]["containers"]:
-            if container["name"] in sizes:
-                container["resources"] = sizes[container["name"]]
+        for group in ("containers", "initContainers"):
+            given = {c["name"]: c for c in spec.get(group) or ()}
+            for container in obj["spec"].get(group) or ():
+                for field in ("resources", "resizePolicy"):
+                    value = given.get(container["name"], container).get(field)
+                    if value is None:
+                        container.pop(field, None)
+                    else:
+                        container[field] = value
     else:
         default_tolerations(spec)
         for field in (

@@ -6,6 +6,7 @@ from typing import Any
 
 from stratus.sim.api import custom
 from stratus.sim.api.names import check_metadata
+from stratus.sim.api.podvalidation import validate_ephemeral, validate_pod_resize
 from stratus.sim.api.resources import Resource
 from stratus.sim.api.rules import CREATE, UPDATE
 from stratus.sim.api.status import Problems
@@ -39,5 +40,9 @@ def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, pr
     if own is not None and resource.kind != "Pod":
         own(obj, problems)
     rule = UPDATE.get(resource.kind)
-    if rule is not None and not (resource.kind == "Pod" and subresource):
+    if resource.kind == "Pod" and subresource == "resize":
+        validate_pod_resize(obj["spec"], old["spec"], problems)
+    elif resource.kind == "Pod" and subresource == "ephemeralcontainers":
+        validate_ephemeral(obj["spec"], old["spec"], problems)
+    elif rule is not None:
         rule(obj, old, problems)
