@@ -84,6 +84,10 @@ class StatefulSetController(Controller):
     def _pods(self, sts: Obj) -> list[Obj]:
         uid, name = sts["metadata"]["uid"], sts["metadata"]["name"]
         mine = []
+        for resource, pod in self.store.owned_by(uid):
+            if resource == "pods" and not matches(sts["spec"].get("selector"), pod["metadata"].get("labels")):
+                others = [r for r in pod["metadata"]["ownerReferences"] if r["uid"] != uid]
+                self.store.update("pods", with_meta(pod, ownerReferences=others or None))
         for pod in self.control.index.select(sts["metadata"]["namespace"], sts["spec"].get("selector")):
             if ordinal(pod, name) < 0:
                 continue
@@ -217,6 +221,8 @@ class StatefulSetController(Controller):
             names = {c["name"] for c in claims}
             spec["volumes"] = [*claims, *(v for v in spec.get("volumes") or () if v["name"] not in names)]
         try:
+            if self.store.get("pods", namespace, name) is not None:
+                raise AdmissionDenied(f'pods "{name}" already exists')
             self.store.create("pods", self.control.admit_pod(pod))
         except AdmissionDenied as denied:
             text = f"create Pod {name} in StatefulSet {set_name} failed error: {denied}"
