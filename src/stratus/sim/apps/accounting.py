@@ -88,7 +88,7 @@ class Accounts:
     def pools(proc: Proc, pooled: dict[tuple[int, str], list[float]], seconds: float) -> None:
         """Let calls wait for the connections of a program's pools."""
         for name, target in proc.program.targets.items():
-            if not target.pool:
+            if not target.pool or ((id(proc), name) not in pooled and name not in proc.pools):
                 continue
             calls, kept = pooled.get((id(proc), name), (0.0, 0.0))
             _, starved = proc.pools.get(name, (0.0, 0.0))

@@ -47,7 +47,7 @@ def _shape(span: Span) -> tuple[float, float]:
 
 @lru_cache(maxsize=4096)
 def _z(level: float) -> float:
-    return _NORMAL.inv_cdf(level)
+    return _NORMAL.inv_cdf(round(min(max(level, 1e-4), 0.9999), 4))
 
 
 def quantile(span: Span, level: float) -> float:
@@ -55,8 +55,8 @@ def quantile(span: Span, level: float) -> float:
     mean, var = span
     if mean <= 0.0 or var <= 1e-18:
         return max(mean, 0.0)
-    mu, sigma = _shape(span)
-    return math.exp(mu + sigma * _z(round(min(max(level, 1e-4), 0.9999), 4)))
+    sigma2 = math.log1p(var / (mean * mean))
+    return mean * math.exp(math.sqrt(sigma2) * _z(level) - sigma2 / 2)
 
 
 def beyond(span: Span, limit: float) -> float:
@@ -73,6 +73,8 @@ def beyond(span: Span, limit: float) -> float:
 
 def mixture_quantile(parts: list[tuple[float, Span]], level: float) -> float:
     """Return a quantile of a mixture, to one per cent."""
+    if len(parts) == 1:
+        return quantile(parts[0][1], level)
     weights: dict[Span, float] = {}
     total = 0.0
     for weight, span in parts:

@@ -30,7 +30,6 @@ class Hop:
         span, own: duration, and the callee's own part of it, of a call.
         message: the commonest error born between caller and callee, or in the callee; `text` what the caller reads.
         topic: where the calls put messages, if they do.
-        tried: calls per request, those included that got no connection of the pool.
     """
 
     target: str
@@ -45,7 +44,6 @@ class Hop:
     text: str
     branches: list[tuple[float, Proc]]
     topic: str = ""
-    tried: float = 0.0
 
 
 @dataclass(slots=True)
@@ -95,6 +93,10 @@ def again(broken: float, retries: int, budget: float | None) -> float:
 
 
 def hop_of(name: str, target: Target, operation: str, answer: Answer, calls: float, retries: int = 0) -> Hop:
+    traced = target.protocol in TRACED
+    if not answer.fails:
+        span = [(answer.ok, answer.span)]
+        return Hop(name, answer.label, operation, traced, calls, 0.0, span, answer.own, "", "", answer.branches)
     broken = min(sum(f.weight for f in answer.fails), 1.0)
     tries = 1.0 + again(broken, retries, target.retry_budget)
     born = [f for f in answer.fails if f.here]
@@ -105,7 +107,7 @@ def hop_of(name: str, target: Target, operation: str, answer: Answer, calls: flo
         name,
         answer.label,
         operation,
-        target.protocol in TRACED,
+        traced,
         calls * tries,
         calls * tries * broken,
         [p for p in span if p[0] > 0],
@@ -131,6 +133,8 @@ def worded(protocol: Protocol, message: str) -> str:
 
 def merged(fails: list[Fail]) -> list[Fail]:
     """Join failures of the same text; keep the four commonest."""
+    if not fails:
+        return fails
     groups: dict[tuple[str, bool], list[Fail]] = {}
     for fail in fails:
         if fail.weight > 1e-9:

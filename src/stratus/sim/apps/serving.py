@@ -169,7 +169,6 @@ class Serving:
             answer = self._call(proc, call, target)
             hop = hop_of(call.to, target, call.operation, answer, alive * share, target.retries)
             hop.topic = call.topic
-            hop.tried = hop.calls
             hops.append(hop)
             broken = sum(f.weight for f in answer.fails)
             if call.on_error == "miss":
@@ -225,9 +224,6 @@ class Serving:
             return Answer(0.0, ZERO, [Fail(1.0, (took, (0.05 * took) ** 2), text)], [], [], label)
         gathered = _Gathered()
         waited, starved = proc.pools.get(name, (0.0, 0.0)) if proc is not None else (0.0, 0.0)
-        if starved:
-            text = no_connection(name, target.pool, target.pool_wait)
-            gathered.fail(starved, (target.pool_wait, 1e-6), text)
         torn = self._torn(proc, name, where, gathered, target, host, port, 1.0 - starved)
         share = (1.0 - starved) * (1.0 - torn) / len(where)
         for callee, reached in where:
@@ -238,12 +234,18 @@ class Serving:
             if lost:
                 gathered.fail(weight * lost, (target.timeout, 0.0), too_late(target.protocol, host, port))
                 weight *= 1.0 - lost
-            travel: Span = (_TRIP + delay + waited, (0.1 * delay + jitter) ** 2 + (0.5 * waited) ** 2)
+            travel: Span = (_TRIP + delay, (0.1 * delay + jitter) ** 2)
             if callee is None:
                 self._beyond(gathered, weight, travel, target, reached.pod, host)
                 continue
             gathered.branches.append((weight, callee))
             self._at(gathered, weight, travel, proc, name, callee, target, operation, host, port)
+        if waited or starved:
+            gathered.wait((waited, (0.5 * waited) ** 2))
+            gathered.fail(starved, (target.pool_wait, 1e-6), no_connection(name, target.pool, target.pool_wait))
+        if len(gathered.oks) == 1 and not gathered.fails:
+            weight, span = gathered.oks[0]
+            return Answer(weight, span, [], gathered.own, gathered.branches, label, starved)
         return Answer(
             sum(w for w, _ in gathered.oks),
             mixed(gathered.oks),
@@ -368,11 +370,19 @@ class _Gathered:
         """Add a way in which a share of the calls fails between caller and callee."""
         self.fails.append(Fail(weight, span, text))
 
+    def wait(self, span: Span) -> None:
+        """Let every call wait for a connection before it begins."""
+        self.oks = [(weight, plus(took, span)) for weight, took in self.oks]
+        self.fails = [Fail(f.weight, plus(f.span, span), f.message, f.here) for f in self.fails]
+
 
 def compose(
     call: Call, target: Target, answer: Answer, alive: float, span: Span, own: Span, part: float, share: float
 ) -> tuple[float, Span, Span, list[Fail]]:
     """Go through one call: (share still alive, duration so far, own time so far, new failures)."""
+    if not answer.fails:
+        hidden = target.protocol not in TRACED
+        return alive, plus(span, answer.span, share), plus(own, answer.span, share) if hidden else own, []
     broken = min(sum(f.weight for f in answer.fails), 1.0)
     every = mixed([(answer.ok, answer.span), *((f.weight, f.span) for f in answer.fails)])
     hidden = target.protocol not in TRACED
