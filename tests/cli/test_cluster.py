@@ -110,9 +110,7 @@ def test_a_ramp(served: EmbeddedCluster) -> None:
     assert served.traffic.surge == 1.0
 
 
-def test_a_scenario_is_played(
-    served: EmbeddedCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_scenario_is_played(served: EmbeddedCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "night.yaml"
     path.write_text(
         "app: hotel-reservation\nnoise: 'on'\nfaults:\n"

@@ -38,7 +38,9 @@ class ControlFront:
         self.token = secrets.token_urlsafe(32)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(commands, self.token))
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="stratus-control", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="stratus-control", daemon=True
+        )
 
     @property
     def port(self) -> int:

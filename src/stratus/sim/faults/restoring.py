@@ -25,7 +25,9 @@ def undo(was: Any, after: Any, current: Any) -> Any:
     if _same(was, after):
         return current
     if _same(current, after):
-        return copy.deepcopy(was) if not dataclasses.is_dataclass(current) or was is GONE else _into(current, was)
+        if was is GONE:
+            return GONE
+        return _into(current, was) if dataclasses.is_dataclass(current) else copy.deepcopy(was)
     if isinstance(was, dict) and isinstance(after, dict) and isinstance(current, dict):
         return _mapping(was, after, current)
     if isinstance(was, list) and isinstance(after, list) and isinstance(current, list):
