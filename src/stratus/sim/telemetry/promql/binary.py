@@ -119,8 +119,10 @@ def vectors(op: str, left: Vector, right: Vector, matching: Matching, *, boolean
     moments = left.values.shape[1]
     many, one = (right, left) if matching.side == "right" else (left, right)
     partners: dict[LabelKey, tuple[Labels, Floats, Bools, list[int]]] = {}
+    # Where the many have nothing, nothing is paired, and nothing is wrong with the one side.
+    asked = many.present.any(axis=0)
     for key, places in _sets(one, matching).items():
-        mask = one.present[places]
+        mask = one.present[places] & asked
         if (mask.sum(axis=0) > 1).any():
             side = "left" if matching.side == "right" else "right"
             raise PromQLError(

@@ -107,9 +107,10 @@ class Engine:
         if isinstance(node, Text):
             return Query("string", times, empty(1), text=node.value)
         run = _Run(self, times)
-        if isinstance(node, Range | Subquery):
-            return Query("matrix", times, empty(1), samples=tuple(run.raw(node)))
-        found = run.vector_or_scalar(node)
+        with np.errstate(all="ignore"):
+            if isinstance(node, Range | Subquery):
+                return Query("matrix", times, empty(1), samples=tuple(run.raw(node)))
+            found = run.vector_or_scalar(node)
         if not isinstance(found, Vector):
             return Query("scalar", times, _row(found))
         if not isinstance(node, Call) or node.function not in ("sort", "sort_desc"):
@@ -141,7 +142,8 @@ class Engine:
 
     def grid(self, node: Node, times: Floats) -> Query:
         """Evaluate an expression at given moments, in ascending order."""
-        found = _Run(self, times).vector_or_scalar(node)
+        with np.errstate(all="ignore"):
+            found = _Run(self, times).vector_or_scalar(node)
         if not isinstance(found, Vector):
             return Query("scalar", times, _row(found))
         return Query("vector", times, _sorted(found))
