@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from stratus.errors import UnknownNameError, UsageError
 from stratus.sim.apps.schema import Application
@@ -51,16 +52,72 @@ def read_yaml(text: str, where: str) -> list[Any]:
         raise UsageError(f"{where}{at}: this is not YAML ({getattr(error, 'problem', None) or error})") from None
 
 
-def explain(error: ValidationError, where: str) -> str:
-    """Say what is wrong with a document: one line per problem, each with the path of the field."""
+def explain(error: ValidationError, where: str, text: str = "") -> str:
+    """Say what is wrong with a document: one line per problem, each with the path of the field and what to do.
+
+    Args:
+        text: the document, to tell the line of every problem.
+    """
     lines = []
     for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"])
-        text = problem["msg"].removeprefix("Value error, ")
+        place = problem["loc"]
+        path = ".".join(str(part) for part in place)
+        said = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            text = "unknown field"
-        lines.append(f"{where}: {path + ': ' if path else ''}{text}")
+            said = f"unknown field{_meant(place)}"
+        elif problem["type"] == "missing":
+            said = "Field required: add it here"
+        at = _line(text, place) if text else 0
+        lines.append(f"{where}{f', line {at}' if at else ''}: {path + ': ' if path else ''}{said}")
     return "\n".join(lines)
+
+
+def _line(text: str, place: tuple[int | str, ...]) -> int:
+    """Return the line of a field in a YAML text, or of the innermost thing around it that is there; 0: unknown."""
+    node = yaml.compose(text, Loader=_Loader)
+    at = 0
+    for part in place:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    found, at = value, key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part]
+            at = found.start_mark.line + 1
+        if found is None:
+            return at
+        node = found
+    return at
+
+
+def _meant(place: tuple[int | str, ...]) -> str:
+    """Return which fields there are where an unknown one was found."""
+    model: Any = Application if place[0] in Application.model_fields or len(place) == 1 else None
+    for part in place[:-1]:
+        if model is None:
+            return ""
+        model = _model_at(model, part)
+    if model is None:
+        return ""
+    known = sorted(model.model_fields)
+    near = get_close_matches(str(place[-1]), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; fields here are: {', '.join(known)}"
+
+
+def _model_at(model: Any, part: int | str) -> Any:
+    """Return the model one step into another: of a field, of the values of a mapping, or of the entries of a list."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        found = model.model_fields.get(str(part))
+        inner = found.annotation if found is not None else None
+    else:
+        inner = model
+        arguments = [a for a in get_args(model) if a is not Ellipsis]
+        if arguments:
+            inner = arguments[-1]
+    while get_args(inner) and type(None) in get_args(inner):
+        inner = next(a for a in get_args(inner) if a is not type(None))
+    return inner if get_args(inner) or (isinstance(inner, type) and issubclass(inner, BaseModel)) else None
 
 
 def shipped() -> tuple[str, ...]:
@@ -105,7 +162,7 @@ def _read(file: Traversable, where: str) -> Loaded:
     try:
         app = Application.model_validate(documents[0])
     except ValidationError as error:
-        raise UsageError(explain(error, where)) from None
+        raise UsageError(explain(error, where, text)) from None
     digest = sha256(text.encode())
     folder = file.parent if isinstance(file, Path) else resources.files("stratus.sim.apps").joinpath("data")
     objects: list[Obj] = []
