@@ -57,7 +57,11 @@ class ServiceAllocator:
                     if spec.get(gone) == before.get(gone) or gone == "clusterIPs":
                         spec.pop(gone, None)
             return
+        if spec.get("clusterIPs") and not spec.get("clusterIP") and not before.get("clusterIP"):
+            return  # refused by validation
         self._addresses(spec, before, rng, problems)
+        if problems:
+            return
         if spec.get("type") in ("NodePort", "LoadBalancer"):
             wanted = spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True)
             self._node_ports(spec, before, rng, problems, wanted)

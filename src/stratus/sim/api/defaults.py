@@ -191,7 +191,7 @@ def _namespace(obj: Obj, version: str) -> None:
     name = obj["metadata"].get("name")
     if name:
         labels = dict(obj["metadata"].get("labels") or {})
-        labels.setdefault("kubernetes.io/metadata.name", name)
+        labels["kubernetes.io/metadata.name"] = name
         obj["metadata"]["labels"] = labels
     obj.setdefault("status", {}).setdefault("phase", "Active")
 

@@ -25,6 +25,9 @@ def _service(o: Obj, problems: Problems) -> None:
             problems.required("spec.externalName")
     elif not ports and not headless:
         problems.required("spec.ports")
+    if kind != "ExternalName" and spec.get("clusterIPs") and not spec.get("clusterIP"):
+        text = "must be empty when `clusterIP` is not specified"
+        problems.invalid("spec.clusterIPs", spec["clusterIPs"], text)
     names: set[str] = set()
     seen: set[tuple[Any, Any]] = set()
     for index, port in enumerate(ports):

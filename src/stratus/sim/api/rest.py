@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from stratus.kit.clock import Clock, iso
-from stratus.sim.api import admission, managed, nodes, strategies, validation
+from stratus.sim.api import admission, crds, managed, nodes, strategies, validation
 from stratus.sim.api.allocator import ServiceAllocator
 from stratus.sim.api.convert import inward, outward
 from stratus.sim.api.resources import Registry, Resource
@@ -242,6 +242,15 @@ class Rest:
                 return self.create(resource, namespace, obj, options), True
             raise not_found(resource.name, resource.group, name)
         old_meta = old["metadata"]
+        if require_version and meta.get("uid") and meta["uid"] != old_meta["uid"]:
+            place = strategies.STORED_UNDER.get(resource.qualified, resource.name)
+            place = f"{resource.group}/{place}" if resource.custom else place
+            key = f"/registry/{place}/{namespace + '/' if namespace else ''}{name}"
+            why = (
+                f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {old_meta['uid']}"
+            )
+            raise conflict(resource.name, resource.group, name, why)
         version = meta.get("resourceVersion")
         if version and not str(version).isdigit():
             raise internal(f'strconv.ParseUint: parsing "{version}": invalid syntax')
@@ -253,13 +262,6 @@ class Rest:
             raise invalid(resource.group, resource.name, name, problems)
         problems = Problems()
         self._immutable_meta(resource, meta, old_meta, problems, apply is not None or not require_version)
-        if require_version and meta.get("uid") and meta["uid"] != old_meta["uid"]:
-            key = f"/registry/{resource.name}/{namespace + '/' if namespace else ''}{name}"
-            why = (
-                f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
-                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {old_meta['uid']}"
-            )
-            raise conflict(resource.name, resource.group, name, why)
         for same in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
             if same in old_meta:
                 meta[same] = old_meta[same]
@@ -351,6 +353,8 @@ class Rest:
             if name in ("default", "kube-system", "kube-public"):
                 raise forbidden("namespaces", "", name, "this namespace may not be deleted")
             return self._delete_namespace(old, options)
+        if resource.stored == crds.CRDS:
+            return self._delete_definition(old, options)
         finalizers = self._finalizers(meta, options)
         grace = self._grace(resource, old, options)
         waits = bool(finalizers) or bool(grace)
@@ -426,6 +430,12 @@ class Rest:
             if grace is None:
                 grace = 30
         return 1 if grace < 0 else grace
+
+    def _delete_definition(self, old: Obj, options: DeleteOptions) -> tuple[Obj, bool]:
+        new = crds.marked(old, iso(self.clock.now()))
+        if not options.dry_run and "deletionTimestamp" not in old["metadata"]:
+            new = self.store.update(crds.CRDS, new)
+        return new, False
 
     def _delete_namespace(self, old: Obj, options: DeleteOptions) -> tuple[Obj, bool]:
         meta = old["metadata"]

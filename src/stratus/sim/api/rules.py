@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from stratus.sim.api import networkrules, workloadrules
+from stratus.sim.api import crds, networkrules, workloadrules
 from stratus.sim.api.podvalidation import validate_pod_spec, validate_pod_update
 from stratus.sim.api.rulebase import IMMUTABLE, Change, Rule, int_or_percent, label_selector, over_hundred
 from stratus.sim.api.status import Problems
@@ -295,30 +295,6 @@ def _limit_range(o: Obj, problems: Problems) -> None:
                 problems.invalid(f"{here}.defaultRequest[{name}]", request, text)
 
 
-def _crd(o: Obj, problems: Problems) -> None:
-    spec = o["spec"]
-    names, group = spec.get("names") or {}, spec.get("group", "")
-    if o["metadata"].get("name") != f"{names.get('plural')}.{group}":
-        problems.invalid("metadata.name", o["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group')
-    versions = spec.get("versions") or []
-    if sum(bool(v.get("storage")) for v in versions) != 1:
-        shown = [
-            {
-                "Name": v.get("name"), "Served": bool(v.get("served")), "Storage": bool(v.get("storage")),
-                "Deprecated": bool(v.get("deprecated")), "DeprecationWarning": None, "Schema": None,
-                "Subresources": None, "AdditionalPrinterColumns": None, "SelectableFields": None,
-            }
-            for v in versions
-        ]  # fmt: skip
-        problems.invalid("spec.versions", shown, "must have exactly one version marked as storage version")
-        problems.invalid("status.storedVersions", [], "must have at least one stored version")
-    for index, version in enumerate(versions):
-        if version.get("schema") is None:
-            problems.required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
-    if spec.get("scope") not in ("Cluster", "Namespaced"):
-        problems.unsupported("spec.scope", spec.get("scope", ""), ["Cluster", "Namespaced"])
-
-
 def _node(o: Obj, problems: Problems) -> None:
     for index, taint in enumerate((o.get("spec") or {}).get("taints") or ()):
         here = f"metadata.taints[{index}]"
@@ -348,7 +324,7 @@ CREATE: dict[str, Rule] = {
     "StorageClass": _storage_class,
     "ResourceQuota": _quota,
     "LimitRange": _limit_range,
-    "CustomResourceDefinition": _crd,
+    "CustomResourceDefinition": crds.validate,
     "Node": _node,
 }
 UPDATE: dict[str, Change] = {
@@ -360,6 +336,7 @@ UPDATE: dict[str, Change] = {
     "PersistentVolumeClaim": _claim_update,
     "RoleBinding": _binding_update,
     "ClusterRoleBinding": _binding_update,
+    "CustomResourceDefinition": crds.validate_update,
     "StorageClass": _frozen("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
     "PriorityClass": _frozen("value", "preemptionPolicy", text="may not be changed in an update."),
 }

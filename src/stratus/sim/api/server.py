@@ -11,6 +11,7 @@ from stratus.kit.clock import Clock
 from stratus.sim.api import admission, discovery, openapi, reviews, subresources
 from stratus.sim.api.bodies import decode_object, read_document
 from stratus.sim.api.convert import outward
+from stratus.sim.api.crds import Cleanup, stored_name
 from stratus.sim.api.defaults import apply_defaults
 from stratus.sim.api.listing import Lister, accepts
 from stratus.sim.api.messages import ANONYMOUS, Request, Response, Upgrade, User
@@ -102,11 +103,13 @@ class ApiServer:
         self.patcher = Patcher(self.rest)
         self.metrics = Metrics(store, clock, usage_backend)
         self.openapi = openapi.Documents(self.registry)
+        self.cleanup = Cleanup(store)
 
     def close(self) -> None:
         """Stop following the store."""
         self.registry.close()
         self.rest.close()
+        self.cleanup.close()
 
     def handle(self, request: Request) -> Answer:
         """Answer one request; errors become Status answers."""
@@ -341,7 +344,7 @@ class ApiServer:
     def _delete(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
         options = delete_options(request, query)
         last, gone = self.rest.delete(resource, path.namespace, path.name, options)
-        if gone and resource.stored == CRDS and not options.dry_run:
+        if resource.stored == CRDS and not gone and not options.dry_run:
             self._drop_custom(last)
         if not options.dry_run:
             self.drain()
@@ -359,10 +362,13 @@ class ApiServer:
         return Response(200, body)
 
     def _drop_custom(self, crd: Obj) -> None:
-        """Take the objects of a deleted CRD with it."""
-        stored = f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
-        for obj in self.store.list(stored):
-            self.store.delete(stored, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        """Begin the deletion of all objects of a CRD that is going."""
+        resource = self.registry.stored(stored_name(crd))
+        for obj in self.store.list(stored_name(crd)) if resource is not None else ():
+            meta = obj["metadata"]
+            assert resource is not None
+            self.rest.delete(resource, meta.get("namespace", ""), meta["name"], DeleteOptions())
+        self.cleanup.settle(crd["metadata"]["name"])
 
     def _delete_collection(self, request: Request, path: Path, resource: Resource, query: Query) -> Response:
         options = delete_options(request, query)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from stratus.sim.api import crds
 from stratus.sim.api.admission import default_tolerations
 from stratus.sim.api.podspec import qos_class
 from stratus.sim.api.resources import Resource
@@ -38,6 +39,16 @@ NEEDS_VERSION = frozenset(
         "apiservices.apiregistration.k8s.io",
     }
 )
+#: Where the real store keeps resources that are not kept under their name; conflicts tell of it.
+STORED_UNDER = {
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "ingresses.networking.k8s.io": "ingress",
+    "apiservices.apiregistration.k8s.io": "apiregistration.k8s.io/apiservices",
+    "customresourcedefinitions.apiextensions.k8s.io": "apiextensions.k8s.io/customresourcedefinitions",
+}
 #: Resources whose DELETE answers with the object instead of a Status.
 RETURNS_DELETED = frozenset(
     {
@@ -80,7 +91,7 @@ def prepare_create(resource: Resource, obj: Obj, now: str = "") -> None:
         if f"kubernetes.io/{holder}-protection" not in finalizers:
             obj["metadata"]["finalizers"] = [*finalizers, f"kubernetes.io/{holder}-protection"]
     elif stored == "customresourcedefinitions.apiextensions.k8s.io":
-        _crd(obj, now)
+        obj["status"] = crds.accepted_status(obj, now)
     elif stored == "nodes":
         _node_taints(obj)
     elif resource.custom and "status" in resource.subresources:
@@ -109,25 +120,6 @@ def _node_taints(obj: Obj) -> None:
     taints = spec.get("taints") or []
     if not any(t.get("key") == "node.kubernetes.io/not-ready" and t.get("effect") == "NoSchedule" for t in taints):
         spec["taints"] = [*taints, {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
-
-
-def _crd(obj: Obj, now: str) -> None:
-    """Accept a CRD's names at once: nothing here needs the moment a real server takes for it."""
-    names = {k: v for k, v in (obj["spec"].get("names") or {}).items() if k != "categories"}
-    accepted = {"status": "True", "lastTransitionTime": now}
-    obj["status"] = {
-        "conditions": [
-            {"type": "NamesAccepted", **accepted, "reason": "NoConflicts", "message": "no conflicts found"},
-            {
-                "type": "Established",
-                **accepted,
-                "reason": "InitialNamesAccepted",
-                "message": "the initial names have been accepted",
-            },
-        ],
-        "acceptedNames": names,
-        "storedVersions": [v["name"] for v in obj["spec"].get("versions") or () if v.get("storage")],
-    }
 
 
 def _job(obj: Obj) -> None:
@@ -170,6 +162,8 @@ def prepare_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> 
             obj.pop("status", None)
     if resource.stored == "namespaces" and subresource != "finalize":
         obj.setdefault("spec", {})["finalizers"] = old.get("spec", {}).get("finalizers")
+    if resource.stored == crds.CRDS and not subresource:
+        obj["status"] = crds.accepted_status(obj, "", old.get("status") or {})
     if resource.stored == "pods":
         _keep_pod_fields(obj, old, subresource)
     if resource.stored == "jobs.batch":

@@ -130,6 +130,14 @@ def _job(o: Obj, problems: Problems) -> None:
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     uid, selector = o["metadata"].get("uid"), spec.get("selector") or {}
     if not spec.get("manualSelector"):
+        for key, want in (
+            ("controller-uid", uid),
+            ("batch.kubernetes.io/controller-uid", uid),
+            ("job-name", o["metadata"].get("name")),
+            ("batch.kubernetes.io/job-name", o["metadata"].get("name")),
+        ):
+            if key in labels and labels[key] != want:
+                problems.invalid(f"spec.template.metadata.labels[{key}]", labels, f"must be '{want}'")
         match = selector.get("matchLabels") or {}
         if selector and match not in (
             {"batch.kubernetes.io/controller-uid": uid},
