@@ -105,7 +105,11 @@ class Change:
 def _spec_part(resource: str, obj: Obj) -> Any:
     if resource in _WITHOUT_SPEC:
         return {k: v for k, v in obj.items() if k not in ("metadata", "status")}
-    return obj.get("spec")
+    spec = obj.get("spec")
+    if resource == "pods" and isinstance(spec, dict):
+        # Being bound to a node is no change of what is wanted.
+        return {k: v for k, v in spec.items() if k != "nodeName"}
+    return spec
 
 
 def _removable(resource: str, obj: Obj) -> bool:
