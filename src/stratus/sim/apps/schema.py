@@ -1,55 +1,33 @@
 """What an application file may say. Times are milliseconds where a name ends in `_ms`, else seconds; CPU is in
-milliseconds of one core; memory is MiB. Every field is explained at its class; `data/hotel-reservation.yaml` is the
-worked example to copy."""
+milliseconds of one core; memory is MiB. Every field is explained at its class and in docs/reference/applications.md,
+which is made from here."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from stratus.sim.apps.parts import (
+    Account,
+    Build,
+    Check,
+    Crash,
+    Datastore,
+    External,
+    Login,
+    LogStyle,
+    Mix,
+    Part,
+    Registry,
+    Startup,
+    Value,
+)
 
 Protocol = Literal["http", "grpc", "thrift", "mongodb", "memcached", "redis", "postgresql", "kafka", "tcp"]
 
 #: Protocols whose servers write spans of their own; the others only show as time of the caller.
 TRACED: frozenset[str] = frozenset({"http", "grpc", "thrift"})
-
-
-class Part(BaseModel):
-    """A piece of an application file: unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Value(Part):
-    """Where a program takes a setting from; the first source that has it wins.
-
-    Attributes:
-        env: name of an environment variable.
-        file: path of a JSON (or YAML) document inside the container, with `key` (dots go deeper).
-        default: what is built in; None: the program does not start without the setting.
-    """
-
-    env: str = ""
-    file: str = ""
-    key: str = ""
-    default: str | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Value:
-        if bool(self.file) != bool(self.key):
-            raise ValueError("`file` and `key` belong together: the document and the key in it")
-        if not self.env and not self.file and self.default is None:
-            raise ValueError("name a source: `env`, `file` with `key`, or `default`")
-        return self
-
-
-class Login(Part):
-    """How a program logs in to a datastore and what it needs there."""
-
-    user: Value
-    password: Value
-    database: str = ""
-    role: str = "readWrite"
 
 
 class Target(Part):
@@ -118,6 +96,7 @@ class Operation(Part):
         cpu_ms: CPU time.
         error_rate: share of requests that fail in normal life.
         path: for HTTP, where it is asked for (`/` and the operation's name, too).
+        calls: calls made while a request is served.
     """
 
     wait_ms: float = Field(default=0.5, ge=0)
@@ -132,6 +111,7 @@ class Consumer(Part):
 
     Attributes:
         broker: a key of the program's `targets`.
+        topic: what is consumed.
         group: the consumer group; its members share the messages.
         operation: a key of the program's `operations`.
         workers: messages that one process works on at the same time.
@@ -156,7 +136,8 @@ class Effect(Part):
         by_value: the numbers below hold for a flag of value 1; a greater value makes for more of it.
         operations: what is affected; empty: all operations.
         error_rate, message: share of requests that fail, and with what.
-        wait_ms: time added to every request; `slower`: factor on its waiting, `cpu`: on its CPU time.
+        wait_ms: time added to every request; `slower`: factor on its waiting.
+        cpu: factor on the CPU time of a request.
         cores: CPU used beside the requests.
         pause_ms, pause_every: the process stands still for that long, once in so many seconds (collecting garbage).
         memory: MiB more at once; `leak`: MiB more with every second.
@@ -194,94 +175,6 @@ class Effect(Part):
         return self
 
 
-class Check(Part):
-    """A setting that is read at the start and must look right, else the program ends.
-
-    Attributes:
-        pattern: regular expression the whole value must match.
-        log: lines written before the end; `{value}` stands for what was found.
-    """
-
-    value: Value
-    pattern: str = ".*"
-    log: tuple[str, ...] = ()
-    exit_code: int = 2
-
-
-class Startup(Part):
-    """How a program starts.
-
-    Attributes:
-        seconds: from the start until it serves.
-        log: lines it writes meanwhile.
-        ready: lines it writes when it serves.
-        wait: seconds it tries to reach targets that are needed at the start.
-        unreachable, refused_login, missing: lines before it ends because a target does not answer, does not accept
-            the login, or a setting without default is missing; `{target}`, `{address}`, `{message}`, `{setting}`.
-    """
-
-    seconds: float = Field(default=1.0, ge=0)
-    log: tuple[str, ...] = ()
-    ready: tuple[str, ...] = ()
-    wait: float = Field(default=30.0, ge=0)
-    exit_code: int = 2
-    unreachable: tuple[str, ...] = ("cannot reach {target} at {address}: {message}",)
-    refused_login: tuple[str, ...] = ("cannot log in to {target} at {address}: {message}",)
-    missing: tuple[str, ...] = ("missing setting {setting}",)
-    checks: tuple[Check, ...] = ()
-
-
-class Account(Part):
-    """A user of a datastore; roles are `role@database`."""
-
-    name: str
-    password: str
-    roles: tuple[str, ...] = ()
-
-
-class Datastore(Part):
-    """State kept across pods of one workload.
-
-    Attributes:
-        kind: which server it is: decides its command line clients and its error texts.
-        tls: where the server's TLS mode comes from; `require...` turns away callers that do not speak TLS.
-        password: where the password of servers without users (Redis, Valkey) comes from.
-        topics: of a broker, with the number of their partitions; others come into being when first written to.
-        auth: whether logins and roles are checked.
-        accounts: who exists at first.
-        denied: log lines of the server when a login or an operation is refused; `{user}`, `{reason}`.
-        names: databases that exist.
-    """
-
-    kind: Literal["mongodb", "redis", "memcached", "postgresql", "kafka"] = "mongodb"
-    tls: Value | None = None
-    password: Value | None = None
-    topics: dict[str, int] = Field(default_factory=dict)
-    auth: bool = False
-    accounts: tuple[Account, ...] = ()
-    names: tuple[str, ...] = ()
-    denied: tuple[str, ...] = ()
-
-
-class LogStyle(Part):
-    """How a program writes.
-
-    Attributes:
-        prefix: put before every line; `{time}` is RFC 3339 with seconds, `{date}` with milliseconds, `{stamp}` like
-            `2026-Jan-05 09:00:00.000000`, `{slashed}` like `2026/01/05 09:00:00`.
-        error: line for a failed call; `{target}`, `{operation}`, `{message}`, `{address}`.
-        failed: line for a request that fails by itself; `{operation}`, `{message}`.
-        access: lines written now and then in normal work; `{operation}`, `{rate}`.
-        slow: line when the program is overloaded; `{operation}`, `{ms}`.
-    """
-
-    prefix: str = "{time} "
-    error: str = "ERROR call to {target} failed: {message}"
-    failed: str = "ERROR {operation} failed: {message}"
-    access: tuple[str, ...] = ()
-    slow: str = ""
-
-
 class Program(Part):
     """One program: the process that a container with a certain image and command runs.
 
@@ -291,6 +184,9 @@ class Program(Part):
         ports: TCP ports it listens on.
         protocol: what it speaks there.
         operations: what it can be asked; `*` answers anything not listed.
+        targets: the other processes it calls, by a name of your choice.
+        startup: how it starts; `logs`: how it writes; `datastore`: the state it keeps, if it is a datastore.
+        cpu_idle: cores it uses without any request.
         memory: MiB at rest; `memory_per_rps`: MiB more for each request per second; `memory_per_waiting`: MiB more
             for each request that is under way or waits.
         leak: MiB lost for good with every thousand requests.
@@ -369,49 +265,15 @@ class Program(Part):
         return self
 
 
-class Crash(Part):
-    """A build that ends by itself."""
-
-    after: float = Field(default=1.0, ge=0)
-    exit_code: int = 2
-    log: tuple[str, ...] = ()
-
-
-class Build(Part):
-    """What is special about some image: the first entry that matches a container counts.
-
-    Attributes:
-        image: glob over the whole reference, `host/repository:tag`.
-        program: the program it holds a special build of; empty: all.
-        error_rate, message: share of requests that fail, and with what.
-        slower, cpu: factors on waiting and CPU time; `memory`: MiB more.
-        leak: MiB lost for good with every thousand requests.
-    """
-
-    image: str
-    program: str = ""
-    error_rate: float = Field(default=0.0, ge=0, le=1)
-    message: str = "internal error"
-    slower: float = Field(default=1.0, gt=0)
-    cpu: float = Field(default=1.0, gt=0)
-    memory: float = 0.0
-    leak: float = Field(default=0.0, ge=0)
-    crash: Crash | None = None
-
-
-class Mix(Part):
-    """One kind of request of the load generator; `share` counts against the sum of all."""
-
-    operation: str
-    share: float = Field(gt=0)
-
-
 class Load(Part):
     """The users.
 
     Attributes:
         host, port: where they knock: a Service of the application's namespace.
-        rate: requests per second; it swings by `swing` (share) in a slow wave.
+        protocol: what they speak.
+        mix: the kinds of their requests.
+        rate: requests per second.
+        swing: share by which the rate rises and falls in a slow wave.
         timeout: seconds after which a user gives up.
         retries: how often a user tries again at once after an error.
         program: the load is made by this program (a load generator in a pod), and stops when none runs; its `flags`
@@ -429,35 +291,17 @@ class Load(Part):
     mix: tuple[Mix, ...] = Field(min_length=1)
 
 
-class External(Part):
-    """Something outside the cluster that programs call by name.
-
-    Attributes:
-        ports: where it listens.
-        wait_ms: how long it takes to answer.
-        error_rate, message: share of calls that fail, and with what.
-    """
-
-    ports: tuple[int, ...] = (443,)
-    wait_ms: float = Field(default=40.0, ge=0)
-    error_rate: float = Field(default=0.0, ge=0, le=1)
-    message: str = "503 Service Unavailable"
-
-
-class Registry(Part):
-    """Images that do, or do not, exist, beyond the rules of the image registry: globs over `host/repository:tag`."""
-
-    missing: tuple[str, ...] = ()
-    existing: tuple[str, ...] = ()
-
-
 class Application(Part):
     """An application: objects to create, and what its programs do.
 
     Attributes:
+        name: what it is called; `description`: one sentence about it.
         namespace: where it lives unless another is asked for.
         manifests: files beside this one with Kubernetes objects, in the order in which they are created.
         objects: further Kubernetes objects, written here.
+        load: the users, if anybody uses it.
+        programs: what its containers run, by a name of your choice.
+        registry: images that exist, or do not, beyond what the image registry's rules say.
         builds: images that behave differently from others of their program.
         externals: what there is outside the cluster, by host name.
         wait: seconds within which everything should be up after the deployment.
@@ -483,3 +327,30 @@ class Application(Part):
         if self.load is not None and self.load.program and self.load.program not in self.programs:
             raise ValueError(f"load.program: no program {self.load.program!r}")
         return self
+
+
+__all__ = [
+    "TRACED",
+    "Account",
+    "Application",
+    "Build",
+    "Call",
+    "Check",
+    "Consumer",
+    "Crash",
+    "Datastore",
+    "Effect",
+    "External",
+    "Load",
+    "LogStyle",
+    "Login",
+    "Mix",
+    "Operation",
+    "Part",
+    "Program",
+    "Protocol",
+    "Registry",
+    "Startup",
+    "Target",
+    "Value",
+]
