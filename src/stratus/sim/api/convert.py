@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
+from stratus.sim.api.custom import prune_and_default
 from stratus.sim.api.resources import Resource
 
 Obj = dict[str, Any]
@@ -33,7 +35,10 @@ def outward(resource: Resource, obj: Obj) -> Obj:
     if resource.group == "autoscaling" and resource.version == "v1":
         return _to_v1(obj)
     if resource.custom and obj.get("apiVersion") != resource.group_version:
-        return {**obj, "apiVersion": resource.group_version}
+        # What another version does not declare is not shown there, what it defaults is filled in.
+        shown: Obj = copy.deepcopy({**obj, "apiVersion": resource.group_version})
+        prune_and_default(resource.schema, shown)
+        return shown
     return obj
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from stratus.sim.api.status import Problems, show
@@ -91,6 +94,33 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+_COMBINATIONS = {
+    "allOf": "must validate all the schemas (allOf)",
+    "anyOf": "must validate at least one schema (anyOf)",
+    "oneOf": "must validate one and only one schema (oneOf)",
+}
+
+
+def _fits(schema: Obj, value: Any) -> bool:
+    found = Problems()
+    _check(schema, value, "", found)
+    return not found
+
+
+def _combined(schema: Obj, value: Any, path: str, problems: Problems) -> None:
+    """Check the combinations of schemas; what the parts complain of is not told."""
+    for word, text in _COMBINATIONS.items():
+        parts = schema.get(word)
+        if not parts:
+            continue
+        fitting = sum(_fits(part, value) for part in parts)
+        if not {"allOf": fitting == len(parts), "anyOf": fitting > 0, "oneOf": fitting == 1}[word]:
+            problems.invalid(path, value, f"{path} in body {text}".strip())
+    if isinstance(schema.get("not"), dict) and _fits(schema["not"], value):
+        problems.invalid(path, value, f"{path} in body must not validate the schema (not)")
+
+
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
@@ -102,16 +132,20 @@ def _check(schema: Obj, value: Any, path: str, problems: Problems) -> None:
     if kind in _TYPES and not schema.get("x-kubernetes-int-or-string"):
         whole = kind == "integer" and isinstance(value, float) and value.is_integer()
         if not (isinstance(value, _TYPES[kind]) or whole) or (isinstance(value, bool) and kind != "boolean"):
-            got = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
-            word = got.get(type(value), "null")
-            shown = json.dumps(word)
+            shown = json.dumps(_WORDS.get(type(value), "null"))
             text = f"Invalid value: {shown}: {path} in body must be of type {kind}: {shown}"
             problems.raw("FieldValueTypeInvalid", path, text)
             return
     if schema.get("enum") and value not in schema["enum"]:
         problems.unsupported(path, value, schema["enum"])
         return
+    _combined(schema, value, path, problems)
     if isinstance(value, bool):
+        return
+    if schema.get("x-kubernetes-int-or-string") and not isinstance(value, int | str):
+        shown = json.dumps(_WORDS.get(type(value), "null"))
+        text = f"Invalid value: {shown}: {path} in body must be of type integer,string: {shown}"
+        problems.raw("FieldValueTypeInvalid", path, text)
         return
     if isinstance(value, int | float):
         _number(schema, value, path, problems)
@@ -124,6 +158,8 @@ def _check(schema: Obj, value: Any, path: str, problems: Problems) -> None:
         ):
             if bad:
                 problems.invalid(path, value, f"{path} in body should have {word} {schema[limit]} items")
+        if schema.get("uniqueItems") and any(item in value[:at] for at, item in enumerate(value)):
+            problems.invalid(path, value, f"{path} in body shouldn't contain duplicates")
         for index, item in enumerate(value):
             if isinstance(schema.get("items"), dict):
                 _check(schema["items"], item, f"{path}[{index}]", problems)
@@ -131,6 +167,12 @@ def _check(schema: Obj, value: Any, path: str, problems: Problems) -> None:
         for key in schema.get("required") or ():
             if key not in value:
                 problems.required(_join(path, key))
+        for word, limit, bad in (
+            ("at most", "maxProperties", len(value) > schema.get("maxProperties", 1 << 60)),
+            ("at least", "minProperties", len(value) < schema.get("minProperties", 0)),
+        ):
+            if bad:
+                problems.invalid(path, value, f"{path} in body should have {word} {schema[limit]} properties")
         properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
         for key, item in value.items():
             part = properties.get(key) or (more if isinstance(more, dict) else None)
@@ -145,6 +187,12 @@ def _number(schema: Obj, value: float, path: str, problems: Problems) -> None:
     ):
         if bad:
             problems.invalid(path, value, f"{path} in body should be {word} {show(schema[limit])}")
+        elif schema.get(f"exclusive{limit.capitalize()}") is True and value == schema.get(limit):
+            strict = word.partition(" or ")[0]
+            problems.invalid(path, value, f"{path} in body should be {strict} {show(schema[limit])}")
+    step = schema.get("multipleOf")
+    if step and abs(value / step - round(value / step)) > 1e-9:
+        problems.invalid(path, value, f"{path} in body should be a multiple of {show(step)}")
 
 
 def _string(schema: Obj, value: str, path: str, problems: Problems) -> None:
@@ -160,6 +208,45 @@ def _string(schema: Obj, value: str, path: str, problems: Problems) -> None:
             good = True
         if not good:
             problems.invalid(path, value, f"{path} in body should match '{pattern}'")
+    form = schema.get("format")
+    check = _FORMATS.get(form or "")
+    if check is not None and not check(value):
+        shown = json.dumps(value)
+        text = f"Invalid value: {shown}: {path} in body must be of type {form}: {shown}"
+        problems.raw("FieldValueInvalid", path, text)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d[Tt]\d\d:.*", text)) and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
+
+
+def _is_date(text: str) -> bool:
+    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text)) and _is_time(f"{text}T00:00:00+00:00")
+
+
+def _is_network(text: str, version: int | None) -> bool:
+    try:
+        found = ipaddress.ip_network(text, strict=False) if "/" in text else ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return version is None or found.version == version
+
+
+_FORMATS: dict[str, Callable[[str], bool]] = {
+    "date-time": _is_time,
+    "date": _is_date,
+    "ipv4": lambda text: "/" not in text and _is_network(text, 4),
+    "ipv6": lambda text: "/" not in text and _is_network(text, 6),
+    "cidr": lambda text: "/" in text and _is_network(text, None),
+    "uuid": lambda text: bool(
+        re.fullmatch(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", text)
+    ),
+    "email": lambda text: bool(re.fullmatch(r"[^@\s]+@[^@\s]+", text)),
+    "byte": lambda text: bool(re.fullmatch(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", text)),
+}
 
 
 def _lists(schema: Obj, value: Any, path: str, problems: Problems) -> None:

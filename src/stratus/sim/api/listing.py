@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from stratus.sim.api.messages import Request, Response
 from stratus.sim.api.resources import Resource
 from stratus.sim.api.routing import Path, Query
 from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, parse_labels
+from stratus.sim.api.snapshots import continued, exactly, key_of, write_continue
 from stratus.sim.api.status import ApiError, bad_request
 from stratus.sim.api.tables import Printer
 from stratus.sim.api.watch import Watch
@@ -126,17 +126,20 @@ class Lister:
         _integer(query, "timeoutSeconds")
         self._check_version(query)
         namespace = path.namespace if resource.namespaced and path.namespace else None
-        found = self.store.list(resource.stored, namespace)
+        version, more, remaining = str(self.store.rv), "", 0
+        asked = query.get("resourceVersion")
+        if query.get("continue"):
+            found, version = continued(self.store, resource.stored, namespace, query.get("continue"))
+        elif asked and query.get("resourceVersionMatch") == "Exact":
+            found, version = exactly(self.store, resource.stored, namespace, int(asked)), asked
+        else:
+            found = self.store.list(resource.stored, namespace)
         if labels or fields:
             found = [o for o in found if labels_match(labels, o["metadata"].get("labels")) and fields_match(fields, o)]
-        version, more, remaining = str(self.store.rv), "", 0
-        if query.get("continue"):
-            start, version = _read_continue(query.get("continue"))
-            found = [o for o in found if _key(o) > start]
         if 0 < limit < len(found):
             remaining = len(found) - limit
             found = found[:limit]
-            more = _write_continue(_key(found[-1]), version)
+            more = write_continue(key_of(found[-1]), version)
         shown = [outward(resource, o) for o in found] if _converted(resource) else found
         extra: Obj = {}
         if more:
@@ -269,25 +272,3 @@ def _converted(resource: Resource) -> bool:
         or resource.group == "events.k8s.io"
         or (resource.group == "autoscaling" and resource.version == "v1")
     )
-
-
-def _key(obj: Obj) -> tuple[str, str]:
-    meta = obj["metadata"]
-    return meta.get("namespace", ""), meta["name"]
-
-
-def _write_continue(key: tuple[str, str], version: str) -> str:
-    token = {"v": "meta.k8s.io/v1", "rv": int(version), "start": "/".join(k for k in key if k) + "\u0000"}
-    if key[0]:
-        token["start"] = f"{key[0]}/{key[1]}\u0000"
-    return base64.urlsafe_b64encode(json.dumps(token, separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def _read_continue(text: str) -> tuple[tuple[str, str], str]:
-    try:
-        token = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        namespace, _, name = token["start"].rstrip("\u0000").rpartition("/")
-        return (namespace, name), str(int(token["rv"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        why = "invalid character 'i' looking for beginning of value"
-        raise bad_request(f"invalid continue token: continue key is not valid: {why}") from None

@@ -52,6 +52,41 @@ def write_options(request: Request, query: Query, verb: str) -> tuple[Options, s
     return options, validation or "Warn"
 
 
+def check_list_options(query: Query, watch: bool) -> None:
+    """Refuse options of a list or watch that contradict each other.
+
+    Raises:
+        ApiError: 422.
+    """
+    match, initial = query.get("resourceVersionMatch"), query.get("sendInitialEvents")
+    if not match and not initial:
+        return
+    problems, field = Problems(), "resourceVersionMatch"
+    if watch:
+        if initial and match != "NotOlderThan":
+            problems.forbidden(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+        if match and not initial:
+            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            problems.forbidden(field, text)
+        if match and match != "NotOlderThan":
+            problems.unsupported(field, match, ["NotOlderThan"])
+        if match and query.get("continue"):
+            problems.forbidden(field, "resourceVersionMatch is forbidden when continue is provided")
+    else:
+        version = query.get("resourceVersion")
+        if match and not version:
+            problems.forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+        if match and query.get("continue"):
+            problems.forbidden(field, "resourceVersionMatch is forbidden when continue is provided")
+        if match and match not in ("Exact", "NotOlderThan"):
+            problems.unsupported(field, match, ["Exact", "NotOlderThan", ""])
+        if match == "Exact" and version == "0":
+            problems.forbidden(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+        if initial:
+            problems.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+    problems.raise_for(_META, "ListOptions", "")
+
+
 def delete_options(request: Request, query: Query) -> DeleteOptions:
     """Return the options of a DELETE; a body, even an empty object, makes those in the query void.
 

@@ -16,7 +16,7 @@ from stratus.sim.api.defaults import apply_defaults
 from stratus.sim.api.listing import Lister, accepts
 from stratus.sim.api.messages import ANONYMOUS, Request, Response, Upgrade, User
 from stratus.sim.api.metrics import Metrics
-from stratus.sim.api.options import delete_options, write_options
+from stratus.sim.api.options import check_list_options, delete_options, write_options
 from stratus.sim.api.patching import Patcher
 from stratus.sim.api.resources import CRDS, Registry, Resource
 from stratus.sim.api.rest import DeleteOptions, Options, Rest
@@ -283,6 +283,7 @@ class ApiServer:
             obj = outward(resource, self.rest.get(resource, path.namespace, path.name))
             return self.lister.one(request, resource, obj, query)
         if verb in ("list", "watch"):
+            check_list_options(query, verb == "watch" or query.flag("watch"))
             if verb == "watch" or query.flag("watch"):
                 return self.lister.watch(request, resource, path, query)
             return self.lister.list(request, resource, path, query)
