@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from stratus.kit.clock import iso, parse_iso
-from stratus.sim.apps.chaos.selection import GROUP, KINDS, NOT_COVERED, RESOURCES, SCHEDULES, duration, selected
+from stratus.sim.apps.chaos.selection import (
+    GROUP,
+    KINDS,
+    NOT_COVERED,
+    RESOURCES,
+    SCHEDULES,
+    UNREADABLE,
+    duration,
+    selected,
+)
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import begin_deletion, with_meta, with_status
 from stratus.sim.controllers.cronjob import Schedule
@@ -81,12 +90,19 @@ class ChaosController(Controller):
 
     def _begin(self, resource: str, obj: Obj, key: Key) -> None:
         spec = obj.get("spec") or {}
-        pods = selected(self.store, obj, spec)
-        records = [r for pod in pods for r in self._records(obj, pod, ".")]
-        if spec.get("target"):
-            records += [r for p in selected(self.store, obj, spec["target"]) for r in self._records(obj, p, ".Target")]
+        text = "no pod is selected"
+        pods: list[Obj] = []
+        records: list[Obj] = []
+        try:
+            pods = selected(self.store, obj, spec)
+            records = [r for pod in pods for r in self._records(obj, pod, ".")]
+            # (HTTPChaos has a `target` as well, but there it is a word.)
+            if isinstance(spec.get("target"), dict):
+                others = selected(self.store, obj, spec["target"])
+                records += [r for pod in others for r in self._records(obj, pod, ".Target")]
+        except UNREADABLE as error:
+            pods, text = [], f"the spec cannot be read ({error})"
         if not pods:
-            text = "no pod is selected"
             self.event(obj, "Warning", "Failed", f"Failed to select targets: {text}")
             self._note(resource, obj, [], "Run", selected_=False, injected=False)
             return

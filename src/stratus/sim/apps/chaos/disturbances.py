@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from stratus.sim.apps.chaos import selection
-from stratus.sim.apps.chaos.selection import GROUP, duration, share, size, struck
+from stratus.sim.apps.chaos.selection import GROUP, UNREADABLE, duration, share, size, struck
 from stratus.sim.apps.effects import ALL, Mods
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.schema import Operation
@@ -68,7 +68,7 @@ class Disturbances:
                     pods = frozenset((space, name) for space, name, _ in hit)
                     spec = obj.get("spec") or {}
                     if kind == "NetworkChaos":
-                        self._ways.append(_way(obj, spec, pods))
+                        self._ways += _way(obj, spec, pods)
                     elif kind == "DNSChaos":
                         patterns = tuple(str(p) for p in spec.get("patterns") or ("*",))
                         self._names.append((pods, patterns, str(spec.get("action", "error"))))
@@ -107,18 +107,25 @@ class Disturbances:
         """Return what chaos changes about a program, on top of `mods`."""
         self._read()
         for kind, spec, hit in self._programs:
-            where = (*proc.pod, "")
-            if where not in hit and (*proc.pod, proc.container) not in hit:
-                continue
-            names = spec.get("containerNames")
-            if names and proc.container not in names:
+            if (*proc.pod, "") not in hit and (*proc.pod, proc.container) not in hit:
                 continue
             mods = mods or Mods()
-            _ACTS[kind](proc, spec, mods)
+            try:
+                _ACTS[kind](proc, spec, mods)
+            except UNREADABLE:
+                # Nothing validates these specs; what cannot be read does nothing.
+                continue
         return mods
 
 
-def _way(obj: Obj, spec: Obj, pods: Pods) -> Way:
+def _way(obj: Obj, spec: Obj, pods: Pods) -> list[Way]:
+    try:
+        return [_way_of(obj, spec, pods)]
+    except UNREADABLE:
+        return []
+
+
+def _way_of(obj: Obj, spec: Obj, pods: Pods) -> Way:
     delay = spec.get("delay") or {}
     slow = duration(delay.get("latency"))
     jitter = duration(delay.get("jitter"))

@@ -23,6 +23,8 @@ KINDS = {
 NOT_COVERED = frozenset({"TimeChaos", "KernelChaos"})
 RESOURCES = tuple(f"{plural}.{GROUP}" for plural, _ in KINDS.values())
 SCHEDULES = f"schedules.{GROUP}"
+#: What reading a spec that nobody validated may raise.
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PIECE = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
