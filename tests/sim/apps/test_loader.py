@@ -72,7 +72,19 @@ def test_an_unknown_name_lists_what_is_shipped() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("ports: [80]", "port: 80"), "programs.web.port: unknown field"),
+        (("ports: [80]", "port: 80"), "shop.yaml, line 9: programs.web.port: unknown field; did you mean 'ports'?"),
+        (("ports: [80]", "zzz: 80"), "programs.web.zzz: unknown field; fields here are: cold, cold_seconds, command"),
+        (("{cpu_ms: 2,", "{cpu_mss: 2,"), "line 13: programs.web.operations.home.cpu_mss: unknown field; did you mean"),
+        (
+            ("to: store", "to: store, tpic: x"),
+            "programs.web.operations.home.calls.0.tpic: unknown field; did you mean 'topic'",
+        ),
+        (("    protocol: http\n", "    flags: flagd\n"), "flags: no target 'flagd'; targets are: store"),
+        (("    protocol: http\n", "    effects: [{error_rate: 1}]\n"), "either a `flag` or a `setting`"),
+        (("    protocol: http\n", "    effects: [{flag: x, calls: {y: 2}}]\n"), "say in `flags` which of the targets"),
+        (("    protocol: http\n", "    consumes: [{broker: b, topic: t, group: g, operation: o}]\n"), "no target 'b'"),
+        (("operation: get}", "operation: get, together: true}"), "there is none before it"),
+        (("rate: 5", "rate: 5, program: bots"), "load.program: no program 'bots'"),
         (("cpu_ms: 2", "cpu_ms: fast"), "programs.web.operations.home.cpu_ms"),
         (("to: store", "to: stock"), "no target 'stock'; targets are: store"),
         (("rate: 5", "rate: 0"), "load.rate"),
