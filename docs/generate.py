@@ -17,6 +17,7 @@ from stratus import settings as settings_module
 from stratus.cli.main import app
 from stratus.model.reports import Report
 from stratus.settings import Settings
+from stratus.sim.apps.reference import page as applications_page
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -27,6 +28,7 @@ def pages() -> dict[str, str]:
         "report.schema.json": json.dumps(Report.model_json_schema(by_alias=True), indent=1) + "\n",
         "settings.md": settings_page(),
         "cli.md": cli_page(),
+        "applications.md": applications_page(),
     }
 
 
