@@ -143,6 +143,18 @@ def test_memory_that_is_lost_ends_in_the_kubelet_killing_the_container_again_and
         assert tick(cluster).use[0].memory < 100 * 2**20
 
 
+def test_an_overloaded_process_fails_its_probes_is_killed_and_the_others_get_its_load(tmp_path: Path) -> None:
+    probe = {"httpGet": {"path": "/", "port": 8080}, "timeoutSeconds": 1, "periodSeconds": 5, "failureThreshold": 3}
+    app = two({"timeout": 3})
+    app["objects"] = [*workload("front", cpu="4"), *workload("back", container={"livenessProbe": probe})]
+    with started(tmp_path, app) as cluster:
+        surge(cluster, 2.0, 90)
+        (pod,) = [p for p in cluster.store.list("pods", NS) if p["metadata"]["labels"]["app"] == "back"]
+        assert pod["status"]["containerStatuses"][0]["restartCount"] >= 1
+        told = [e["message"] for e in cluster.store.list("events", NS) if e["reason"] == "Unhealthy"]
+        assert any("context deadline exceeded (Client.Timeout exceeded while awaiting headers)" in m for m in told)
+
+
 def test_requests_under_way_weigh_too(tmp_path: Path) -> None:
     app = two({"timeout": 4}, back={"memory_per_waiting": 0.2})
     with started(tmp_path, app) as cluster:

@@ -21,7 +21,7 @@ from stratus.sim.generic import MIB, RUNC, GenericRuntime, HttpReply, Process
 from stratus.sim.network import Reached
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.registry import ImageRegistry, InvalidReference, parse_reference
-from stratus.sim.runtime import ExecResult, Run
+from stratus.sim.runtime import ExecResult, ProbeResult, Run
 from stratus.sim.shell import Outcome
 from stratus.sim.shellcommands import known_programs
 from stratus.sim.store import Obj
@@ -58,6 +58,7 @@ class AppRuntime(GenericRuntime):
         databases: state of datastores by (namespace, workload); `brokers` that of message brokers.
         version: grows whenever something changes that the store does not show (who serves, who may log in).
         judge: says which share of requests for an operation succeeds now, and with what message the others fail.
+        response: says how many seconds an answer for an operation (empty: a sign of life) takes now.
     """
 
     def __init__(self, registry: ImageRegistry, app: Application | None = None) -> None:
@@ -69,6 +70,7 @@ class AppRuntime(GenericRuntime):
         self.brokers: dict[tuple[str, str], Broker] = {}
         self.version = 0
         self.judge: Callable[[Proc, str], tuple[float, str]] | None = None
+        self.response: Callable[[Proc, str], float] | None = None
         self._matched: dict[tuple[str, ...], str | None] = {}
         for pattern in app.registry.missing if app is not None else ():
             registry.add_rule(pattern, exists=False)
@@ -350,14 +352,42 @@ class AppRuntime(GenericRuntime):
             return super().http(pod, container, port, method, path, data)
         if proc.program.protocol != "http":
             return HttpReply(0)
-        asked = path.partition("?")[0]
-        if asked == "/":
+        name = self._asked(proc, path)
+        if name == "":
             return HttpReply(200, "ok\n")
-        name = next((n for n, o in proc.program.operations.items() if asked in (o.path, f"/{n}")), "")
-        if not name and "*" not in proc.program.operations:
+        if name is None:
             return HttpReply(404, "404 page not found\n")
-        ok, message = self.judge(proc, name or "*") if self.judge is not None else (1.0, "")
+        ok, message = self.judge(proc, name) if self.judge is not None else (1.0, "")
         return HttpReply(200, "ok\n") if ok >= 0.5 else HttpReply(500, f"{message}\n")
+
+    def probe(self, pod: Obj, container: Obj, probe: Obj) -> ProbeResult:
+        """Answer one probe: a program that is too busy to answer in time fails it like any other request."""
+        action = next((k for k in ("httpGet", "grpc") if probe.get(k) is not None), "")
+        port = self._probe_port(pod, container, probe[action].get("port")) if action else None
+        listener = self._listener(pod, port) if port is not None else None
+        proc = self.proc_in(pod, listener) if listener is not None else None
+        if proc is None or self.response is None:
+            return super().probe(pod, container, probe)
+        path = str(probe[action].get("path") or "/")
+        seconds = float(probe.get("timeoutSeconds") or 1)
+        name = self._asked(proc, path) if action == "httpGet" else ""
+        if self.response(proc, name or "") <= seconds:
+            return super().probe(pod, container, probe)
+        if action == "grpc":
+            return ProbeResult(False, f"timeout: health rpc did not complete within {seconds:g}s")
+        host = probe[action].get("host") or (pod.get("status") or {}).get("podIP") or "127.0.0.1"
+        scheme = str(probe[action].get("scheme") or "HTTP").lower()
+        late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return ProbeResult(False, f'Get "{scheme}://{host}:{port}{path if path[0] == "/" else "/" + path}": {late}')
+
+    @staticmethod
+    def _asked(proc: Proc, path: str) -> str | None:
+        """Return the operation a path stands for; empty: just whether anybody is there, None: nothing."""
+        bare = path.partition("?")[0]
+        name = next((n for n, o in proc.program.operations.items() if bare in (o.path, f"/{n}")), None)
+        if name is None and bare in ("/", ""):
+            return ""
+        return name if name is not None or "*" not in proc.program.operations else "*"
 
     def exec(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> ExecResult:
         """Run a command inside a running container; database clients reach the database's state."""

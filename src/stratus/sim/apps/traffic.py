@@ -18,6 +18,7 @@ from stratus.sim.apps.consuming import Messages
 from stratus.sim.apps.figures import Tick, UseFigures
 from stratus.sim.apps.flags import Flags
 from stratus.sim.apps.flow import Flow, edge_figures, service_figures, span_figures
+from stratus.sim.apps.latency import mixed
 from stratus.sim.apps.paths import hop_of
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.routes import Routes
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _WIRING = frozenset(
     {"pods", "services", "endpoints", "nodes", "namespaces", "networkpolicies.networking.k8s.io", "configmaps"}
 )
+#: Seconds that stand for an answer that does not come.
+NEVER = 1e6
 _ENTRY = Value(default="entry:0")
 
 
@@ -74,7 +77,7 @@ class Traffic:
         for host in externals:
             if host not in control.network.outside:
                 control.network.outside = (*control.network.outside, host)
-        runtime.judge = self.success
+        runtime.judge, runtime.response = self.success, self.response
         self._unsubscribe = control.store.subscribe(self._on_change)
 
     def close(self) -> None:
@@ -137,6 +140,17 @@ class Traffic:
         if found is None:
             return 0.0, misunderstood(proc.program.protocol, proc.name, operation)
         return found.ok, max(found.fails, key=lambda f: (f.weight, f.message)).message if found.fails else ""
+
+    def response(self, proc: Proc, operation: str) -> float:
+        """Return the seconds after which an answer may be expected now; empty: of a mere sign of life."""
+        if operation:
+            self._look(self.control.clock.now(), self.serving.seconds)
+            found = self.serving.outcome(proc, operation)
+            if found is not None:
+                return mixed(found.parts())[0] if found.silent < 0.5 else NEVER
+        if proc.mods is not None and proc.mods.of(proc.mods.dead, operation, 0.0) >= 0.5:
+            return NEVER
+        return NEVER if proc.silent >= 0.5 else proc.backlog / proc.room + proc.line_wait
 
     # the load
 

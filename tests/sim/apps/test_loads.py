@@ -1,0 +1,75 @@
+"""The load: from outside or from pods that make it, with flags that flood; and what lies outside the cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .building import NS, Obj, application, edge, errors, program, rate, started, tick, workload
+
+
+def flags(on: bool) -> str:
+    variants = {"on": 10, "off": 0}
+    flood = {"state": "ENABLED", "variants": variants, "defaultVariant": "on" if on else "off"}
+    return json.dumps({"flags": {"flood": flood}})
+
+
+def crowd() -> Obj:
+    effects = [{"flag": "flood", "rate": 2, "by_value": True}]
+    bots = program("bots", {}, flags="self", flag_file="/etc/flags/flags.json", effects=effects)
+    bots["targets"] = {"self": {"address": {"default": "bots:80"}, "protocol": "tcp"}}
+    meta = {"name": "flags"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"flags.json": flags(False)}}
+    volume = {"name": "flags", "configMap": {"name": "flags"}}
+    mount = {"volumeMounts": [{"name": "flags", "mountPath": "/etc/flags"}]}
+    objects = [config, *workload("front"), *workload("bots", container=mount, volumes=[volume], replicas=2)]
+    programs = {"front": program("front", {"get": {"cpu_ms": 1}}), "bots": bots}
+    return application(programs, objects, 20.0, load={"program": "bots"})
+
+
+def test_pods_make_the_load_a_flag_floods_it_and_without_pods_there_is_none(tmp_path: Path) -> None:
+    with started(tmp_path, crowd()) as cluster:
+        normal = rate(cluster, "front")
+        assert normal == pytest.approx(20, rel=0.15)
+        assert (NS, "bots", "front", "get") in tick(cluster).edges
+        hands = cluster.faulting.hands
+        hands.patch("ConfigMap", NS, "flags", {"data": {"flags.json": flags(True)}})
+        cluster.advance(10)
+        assert rate(cluster, "front") == pytest.approx(11 * normal, rel=0.1)
+        hands.patch("ConfigMap", NS, "flags", {"data": {"flags.json": flags(False)}})
+        hands.patch("Deployment", NS, "bots", {"spec": {"replicas": 1}})
+        cluster.advance(60)
+        assert rate(cluster, "front") == pytest.approx(normal, rel=0.15)
+        hands.patch("Deployment", NS, "bots", {"spec": {"replicas": 0}})
+        cluster.advance(60)
+        assert (NS, "front") not in tick(cluster).services
+
+
+def outward(host: str, **outside: float | str) -> Obj:
+    to = {"out": {"address": {"default": f"{host}:443"}, "protocol": "http", "timeout": 1}}
+    front = program("front", {"get": {"cpu_ms": 1, "calls": [{"to": "out", "operation": "ask"}]}}, targets=to)
+    return application({"front": front}, workload("front"), 20.0, externals={"api.partner": outside})
+
+
+def test_something_outside_answers_as_described(tmp_path: Path) -> None:
+    with started(tmp_path, outward("api.partner", wait_ms=200, error_rate=0.3, message="429 slow down"), 60) as cluster:
+        found = edge(cluster, "front", "api.partner")
+        assert found.p99 > 0.2
+        assert errors(cluster) == pytest.approx(0.3, abs=0.01)
+        assert found.message == "429 slow down"
+
+
+@pytest.mark.parametrize(("host", "said"), [("api.nowhere", "no such host"), ("www.example-site.org", "")])
+def test_other_names_outside_resolve_when_they_are_public(tmp_path: Path, host: str, said: str) -> None:
+    with started(tmp_path, outward(host), 60) as cluster:
+        (found,) = [e for (_, a, _, _), e in tick(cluster).edges.items() if a == "front"]
+        assert said in found.message
+        assert errors(cluster) == (1.0 if said else 0.0)
+
+
+def test_something_outside_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    with started(tmp_path, outward("api.partner", wait_ms=3000), 60) as cluster:
+        assert errors(cluster) == 1.0
+        assert edge(cluster, "front", "api.partner").p99 == pytest.approx(1, rel=0.05)
