@@ -30,8 +30,8 @@ from stratus.sim.recording import RecordingApi, request_of
 from stratus.sim.registry import ImageRegistry, digest_of
 from stratus.sim.runtime import ExecResult
 from stratus.sim.store import Obj, Store
-from stratus.sim.telemetry.alerting import Alerting
 from stratus.sim.telemetry.history import History
+from stratus.sim.telemetry.observatory import Observatory
 from stratus.sim.telemetry.ports import embedded_telemetry
 from stratus.sim.telemetry.rules import Rules, load_rules, shipped_rules
 from stratus.telemetry.base import Telemetry
@@ -155,7 +155,7 @@ class EmbeddedCluster:
         self.history = history
         load = self._loaded.app.load if self._loaded is not None else None
         self.traffic = Traffic(load, self.namespace, self.control, self.runtime, self.seed)
-        self.alerting = Alerting(rules, self.store, history)
+        self.observatory = Observatory(rules, self.store, history, self.runtime, self.clock.now, self.clock.now())
         self.faulting = faults
         faults.attach(self)
         self._next_tick: Timer | None = None
@@ -214,6 +214,7 @@ class EmbeddedCluster:
                 if self._next_tick is not None:
                     self._next_tick.cancel()
                 self.traffic.close()
+                self.observatory.close()
                 self.control.close()
                 self.api.close()
                 if self._log is not None:
@@ -242,8 +243,6 @@ class EmbeddedCluster:
             if proc.memory_limit and proc.memory > proc.memory_limit:
                 self.control.kubelet.restart_container(proc.pod, proc.container, reason="OOMKilled", exit_code=137)
         self.control.drain()
-        if now % self.alerting.rules.interval < TICK:
-            self.alerting.evaluate(now)
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass in the cluster.
@@ -431,7 +430,7 @@ class EmbeddedCluster:
 
     def telemetry(self) -> Telemetry:
         """Return the telemetry ports of this cluster."""
-        return embedded_telemetry(self.history, self.alerting, self.control, self.runtime, self.lock)
+        return embedded_telemetry(self.history, self.observatory, self.control, self.runtime, self.lock)
 
     # faults
 
@@ -528,9 +527,9 @@ class EmbeddedCluster:
             runtime.registry = twin.registry
             twin.control.registry = twin.registry
             twin.control.kubelet.images.registry = twin.registry
-            twin._assemble(self.alerting.rules, self.history.copy(), self.faulting.fork())
+            twin._assemble(self.observatory.rules, self.history.copy(), self.faulting.fork())
             twin.traffic.surge = self.traffic.surge
-            twin.alerting.copy_state(self.alerting)
+            twin.observatory.copy_state(self.observatory)
             if self._next_tick is not None:
                 twin._arm(self._next_tick.at)
             return twin

@@ -1,183 +1,196 @@
-"""Evaluates alert rules on the figures and the objects, as Prometheus would: a condition must hold before it fires."""
+"""Evaluates rules on the cluster's series, as Prometheus would, up to now and only when somebody asks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from stratus.kit.clock import parse_iso
-from stratus.model.alerts import Alert
-from stratus.sim.apps.process import fill
-from stratus.sim.controllers.common import condition as condition_of
-from stratus.sim.store import Obj, Store
-from stratus.sim.telemetry.history import History, service_point
-from stratus.sim.telemetry.rules import Rule, Rules
+from stratus.sim.telemetry.rules import Group, Rule, Rules
+from stratus.sim.telemetry.samples import LabelKey
+from stratus.sim.telemetry.templates import fill_template
 
-#: Waiting reasons that are part of a normal start.
-_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+if TYPE_CHECKING:
+    from stratus.sim.telemetry.promql.evaluator import Engine
+    from stratus.sim.telemetry.promql.vectors import Vector
+    from stratus.sim.telemetry.recorder import Recorder
 
-Key = tuple[int, tuple[tuple[str, str], ...]]
+
+@dataclass(frozen=True)
+class Active:
+    """An alert whose condition holds.
+
+    Attributes:
+        rule: the rule, `group` the name of its group.
+        series: labels of the series it came from; `labels` its own, the name among them.
+        since: when the condition began to hold; `fired` when it had held long enough, None while it is pending.
+        seen: when it was last seen to hold.
+        value: of the expression then.
+    """
+
+    rule: Rule
+    group: str
+    series: LabelKey
+    labels: LabelKey
+    since: float
+    seen: float
+    value: float
+    fired: float | None = None
+
+    @property
+    def state(self) -> str:
+        """Return `pending` or `firing`."""
+        return "pending" if self.fired is None else "firing"
+
+    def annotations(self) -> dict[str, str]:
+        """Return the filled annotations."""
+        words = dict(self.series)
+        return {name: fill_template(text, words, self.value) for name, text in self.rule.annotations.items()}
 
 
 class Alerting:
     """The state of all rules.
 
     Attributes:
-        since: when each condition that holds began to hold; `values` its latest value.
+        errors: what the newest evaluation of a rule ended in, by (group, number of the rule).
     """
 
-    def __init__(self, rules: Rules, store: Store, history: History) -> None:
+    def __init__(self, rules: Rules, recorder: Recorder, engine: Engine, begun: float) -> None:
         self.rules = rules
-        self.store = store
-        self.history = history
-        self.since: dict[Key, float] = {}
-        self.values: dict[Key, str] = {}
-        self.seen: dict[tuple[str, str, str, str], float] = {}
+        self.recorder = recorder
+        self.engine = engine
+        self.errors: dict[tuple[str, int], str] = {}
+        self._active: dict[tuple[str, int], dict[LabelKey, Active]] = {}
+        self._evaluated = {group.name: math.floor(begun / group.interval) * group.interval for group in rules.groups}
 
     def copy_state(self, other: Alerting) -> None:
-        """Take over another cluster's state."""
-        self.since = dict(other.since)
-        self.values = dict(other.values)
-        self.seen = dict(other.seen)
+        """Take over what another cluster's rules have come to."""
+        self._active = {key: dict(table) for key, table in other._active.items()}
+        self._evaluated = dict(other._evaluated)
+        self.errors = dict(other.errors)
 
-    def evaluate(self, now: float) -> None:
-        """Look at all conditions once."""
-        held: dict[Key, str] = {}
-        for number, rule in enumerate(self.rules.rules):
-            for labels, value in self._candidates(rule, now):
-                if not rule.namespaces or labels.get("namespace") in rule.namespaces:
-                    held[number, tuple(sorted(labels.items()))] = value
-        self.since = {key: self.since.get(key, now) for key in held}
-        self.values = held
-        self.seen = {k: at for k, at in self.seen.items() if now - at < 3600.0}
+    def evaluated(self, group: Group) -> float:
+        """Return when a group was last evaluated."""
+        return self._evaluated[group.name]
 
-    def firing(self, now: float) -> list[Alert]:
-        """Return the alerts that fire at a moment."""
-        found = []
-        for key, since in self.since.items():
-            rule = self.rules.rules[key[0]]
-            if now - since < rule.wait - 1e-6:
+    def catch_up(self, now: float) -> None:
+        """Evaluate all groups for the moments up to now that were not yet asked about."""
+        from stratus.sim.telemetry.promql.series import array
+
+        self.recorder.catch_up()
+        grid = self.recorder.grid
+        for group in self.rules.groups:
+            at = self._evaluated[group.name] + group.interval
+            if len(grid):
+                # What is no longer kept cannot be evaluated.
+                at = max(at, math.ceil(float(grid[0]) / group.interval) * group.interval)
+            moments = []
+            while at <= now:
+                moments.append(at)
+                at += group.interval
+            if not moments:
                 continue
-            labels = dict(key[1])
-            words = {**labels, "value": self.values.get(key, "")}
-            found.append(
-                Alert(
-                    name=rule.alert,
-                    severity=rule.severity,
-                    labels={"alertname": rule.alert, **labels, "severity": rule.severity},
-                    annotations={
-                        name: fill(text, **words)
-                        for name, text in (("summary", rule.summary), ("description", rule.description))
-                        if text
-                    },
-                    starts_at=since,
-                    source="prometheus",
-                )
-            )
-        return found
+            self._evaluated[group.name] = moments[-1]
+            for number, rule in enumerate(group.rules):
+                self._rule(group, number, rule, array(moments).tolist())
 
-    # conditions
+    def _rule(self, group: Group, number: int, rule: Rule, moments: list[float]) -> None:
+        from stratus.sim.telemetry.promql.parser import PromQLError, parse
+        from stratus.sim.telemetry.promql.series import array
 
-    def _candidates(self, rule: Rule, now: float) -> Iterator[tuple[dict[str, str], str]]:
-        if rule.over == "requests":
-            yield from self._requests(rule, now)
-        elif rule.over == "pods":
-            for pod in self.store.list("pods"):
-                value = _pod(pod, str(rule.condition))
-                if value:
-                    yield _pod_labels(pod), value
-        elif rule.over == "deployments":
-            for deployment in self.store.list("deployments.apps"):
-                value = _deployment(deployment, str(rule.condition))
-                if value:
-                    meta = deployment["metadata"]
-                    yield {"namespace": meta["namespace"], "deployment": meta["name"]}, value
-        elif rule.over == "nodes":
-            for node in self.store.list("nodes"):
-                if (condition_of(node, "Ready") or {}).get("status") != "True":
-                    yield {"node": node["metadata"]["name"]}, "not ready"
-        elif rule.condition == "throttled":
-            yield from self._throttled(rule, now)
-        else:
-            yield from self._containers(rule, now)
-
-    def _requests(self, rule: Rule, now: float) -> Iterator[tuple[dict[str, str], str]]:
-        ticks = self.history.between(now - rule.window, now)
-        if not ticks:
+        key = (group.name, number)
+        try:
+            rows = self.engine.grid(parse(rule.expr), array(moments)).rows
+            self.errors.pop(key, None)
+        except PromQLError as error:
+            self.errors[key] = str(error)
             return
-        level = rule.figure if rule.figure in ("p95", "p99") else "p99"
-        known = ticks[0].at - ticks[0].seconds <= now - rule.window + 1e-6
-        for namespace, service in self.history.labels():
-            rate, errors, latency = service_point(ticks, (namespace, service), level)
-            value = {"rate": rate, "error_rate": errors}.get(str(rule.figure), latency)
-            if value is None or (rule.min_rate and rate < rule.min_rate):
-                continue
-            if rule.below is not None:
-                holds = known and value < rule.below
-            else:
-                holds = rule.above is not None and value > rule.above
-            if holds:
-                shown = f"{value:.1%}" if rule.figure == "error_rate" else f"{value:.2f}"
-                yield {"namespace": namespace, "service": service}, shown
+        if rule.record:
+            self._record(rule, rows, moments)
+            return
+        table = self._active.get(key, {})
+        if not len(rows) and not table:
+            return
+        found: dict[LabelKey, list[tuple[float, float]]] = {labels: [] for labels in table}
+        for labels, values, present in zip(rows.labels, rows.values.tolist(), rows.present.tolist(), strict=True):
+            bare = tuple(sorted((k, v) for k, v in labels.items() if k != "__name__"))
+            held = found.setdefault(bare, [])
+            held += [(at, value) for at, value, there in zip(moments, values, present, strict=True) if there]
+        self._active[key] = {}
+        for series, points in found.items():
+            last = self._walk(rule, group.name, series, table.get(series), dict(points), moments)
+            if last is not None:
+                self._active[key][series] = last
 
-    def _throttled(self, rule: Rule, now: float) -> Iterator[tuple[dict[str, str], str]]:
-        tick = self.history.last(now)
-        for use in tick.use if tick is not None else ():
-            if use.throttled > (rule.above or 0.25):
-                labels = {"namespace": use.namespace, "pod": use.pod, "container": use.container}
-                yield labels, f"{use.throttled:.0%}"
+    def _record(self, rule: Rule, rows: Vector, moments: list[float]) -> None:
+        for labels, values, present in zip(rows.labels, rows.values.tolist(), rows.present.tolist(), strict=True):
+            own = {k: v for k, v in labels.items() if k != "__name__"} | rule.labels
+            told = tuple(sorted((k, v) for k, v in own.items() if v))
+            for at, value, there in zip(moments, values, present, strict=True):
+                self.recorder.write(rule.record, told, at, value if there else None)
 
-    def _containers(self, rule: Rule, now: float) -> Iterator[tuple[dict[str, str], str]]:
-        for pod in self.store.list("pods"):
-            status = pod.get("status") or {}
-            for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-                value = _container(entry, str(rule.condition), now, rule.window)
-                key = (str(rule.condition), pod["metadata"]["uid"], entry["name"], "")
-                if value and rule.condition == "crash-looping":
-                    self.seen[key] = now
-                elif rule.condition == "crash-looping" and now - self.seen.get(key, -1e9) <= rule.window:
-                    value = "CrashLoopBackOff"
-                if value:
-                    yield {**_pod_labels(pod), "container": entry["name"]}, value
+    def _walk(
+        self,
+        rule: Rule,
+        group: str,
+        series: LabelKey,
+        active: Active | None,
+        points: dict[float, float],
+        moments: list[float],
+    ) -> Active | None:
+        """Let one alert go through some moments."""
+        told = active
+        for at in moments:
+            value = points.get(at)
+            if value is not None:
+                if active is None:
+                    active = Active(rule, group, series, _labels(rule, series, value), at, at, value)
+                fired = active.fired
+                if fired is None and at - active.since >= rule.wait - 1e-6:
+                    fired = at
+                active = replace(active, seen=at, value=value, fired=fired)
+            elif active is not None and not (
+                active.fired is not None and rule.keep_firing_for and at - active.seen < rule.keep_firing_for
+            ):
+                active = None
+            self._tell(told, active, at)
+            told = active
+        return active
+
+    def _tell(self, before: Active | None, after: Active | None, at: float) -> None:
+        """Keep the series ALERTS and ALERTS_FOR_STATE."""
+        old = (before.labels, before.state) if before is not None else None
+        new = (after.labels, after.state) if after is not None else None
+        if old == new:
+            return
+        if old is not None:
+            self.recorder.write("ALERTS", _with_state(*old), at, None)
+            if new is None or new[0] != old[0]:
+                self.recorder.write("ALERTS_FOR_STATE", old[0], at, None)
+        if after is not None:
+            self.recorder.write("ALERTS", _with_state(after.labels, after.state), at, 1.0)
+            self.recorder.write("ALERTS_FOR_STATE", after.labels, at, after.since)
+
+    def active(self, now: float) -> Iterator[Active]:
+        """Return all alerts that are pending or firing."""
+        self.catch_up(now)
+        for group in self.rules.groups:
+            for number in range(len(group.rules)):
+                table = self._active.get((group.name, number), {})
+                yield from (table[key] for key in sorted(table))
+
+    def of_rule(self, group: str, number: int) -> list[Active]:
+        """Return a rule's alerts as of its newest evaluation."""
+        table = self._active.get((group, number), {})
+        return [table[key] for key in sorted(table)]
 
 
-def _pod_labels(pod: Obj) -> dict[str, str]:
-    return {"namespace": pod["metadata"]["namespace"], "pod": pod["metadata"]["name"]}
+def _labels(rule: Rule, series: LabelKey, value: float) -> LabelKey:
+    words = dict(series)
+    labels = {**words, **{k: fill_template(v, words, value) for k, v in rule.labels.items()}, "alertname": rule.alert}
+    return tuple(sorted((k, v) for k, v in labels.items() if v))
 
 
-def _pod(pod: Obj, condition: str) -> str:
-    status = pod.get("status") or {}
-    phase = status.get("phase", "Pending")
-    if condition == "failed":
-        return "Failed" if phase == "Failed" else ""
-    if condition == "pending":
-        return "Pending" if phase == "Pending" else ""
-    if condition == "unschedulable":
-        found = condition_of(pod, "PodScheduled") or {}
-        return str(found.get("message", "")) if found.get("reason") == "Unschedulable" else ""
-    ready = condition_of(pod, "Ready")
-    if phase in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]:
-        return ""
-    return "" if ready is not None and ready.get("status") == "True" else "not ready"
-
-
-def _container(entry: dict[str, Any], condition: str, now: float, window: float) -> str:
-    state = entry.get("state") or {}
-    waiting = (state.get("waiting") or {}).get("reason", "")
-    if condition == "waiting":
-        return "" if waiting in _STARTING else waiting
-    if condition == "crash-looping":
-        return waiting if waiting == "CrashLoopBackOff" else ""
-    for ended in (state.get("terminated"), (entry.get("lastState") or {}).get("terminated")):
-        when = (ended or {}).get("finishedAt", "")
-        if ended and ended.get("reason") == "OOMKilled" and when and now - parse_iso(when) <= window:
-            return "OOMKilled"
-    return ""
-
-
-def _deployment(deployment: Obj, condition: str) -> str:
-    wanted = deployment["spec"].get("replicas", 1)
-    available = (deployment.get("status") or {}).get("availableReplicas", 0)
-    if condition == "none-available":
-        return f"0 of {wanted}" if wanted and not available else ""
-    return f"{available} of {wanted}" if available != wanted else ""
+def _with_state(labels: LabelKey, state: str) -> LabelKey:
+    return tuple(sorted((*labels, ("alertstate", state))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from stratus.sim.apps.figures import Edge, Tick
 
@@ -14,11 +14,16 @@ Label = tuple[str, str]
 
 
 class History:
-    """Ticks in order of time; old ones are dropped. Ticks are never changed, so forks share them."""
+    """Ticks in order of time; old ones are dropped. Ticks are never changed, so forks share them.
+
+    Attributes:
+        before_drop: called before old ticks are dropped, so that what is counted from the first tick on stays whole.
+    """
 
     def __init__(self, ticks: Iterable[Tick] = ()) -> None:
         self._ticks: list[Tick] = list(ticks)
         self._ends: list[float] = [t.at for t in self._ticks]
+        self.before_drop: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self._ticks)
@@ -32,6 +37,8 @@ class History:
         self._ticks.append(tick)
         self._ends.append(tick.at)
         if self._ends[0] < tick.at - 1.1 * KEPT:
+            if self.before_drop is not None:
+                self.before_drop()
             cut = bisect_right(self._ends, tick.at - KEPT)
             del self._ticks[:cut], self._ends[:cut]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stratus.kit.clock import iso
 from stratus.model.alerts import Alert
 from stratus.model.evidence import CallEdge, LogLine, SeriesPoint, ServiceSeries, Usage
 from stratus.sim.apps.runtime import AppRuntime, workload_of
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.store import Obj
-from stratus.sim.telemetry.alerting import Alerting
 from stratus.sim.telemetry.history import History, edge_sums, service_point
+from stratus.sim.telemetry.observatory import Observatory
+from stratus.telemetry.alertdata import alert_of
 from stratus.telemetry.base import Telemetry
 
 if TYPE_CHECKING:
@@ -175,26 +176,27 @@ class EmbeddedLogs:
 class EmbeddedAlerts:
     """The rules' firing alerts."""
 
-    def __init__(self, alerting: Alerting, now: Callable[[], float], lock: threading.RLock) -> None:
-        self._alerting = alerting
-        self._now = now
+    def __init__(self, observatory: Observatory, lock: threading.RLock) -> None:
+        self._observatory = observatory
         self._lock = lock
 
     def firing(self, namespaces: tuple[str, ...] = ()) -> tuple[Alert, ...]:
         """Return alerts firing now."""
         with self._lock:
-            found = self._alerting.firing(self._now())
-        return tuple(a for a in found if not namespaces or not a.namespace or a.namespace in namespaces)
+            found = [a for a in self._observatory.alerting.active(self._observatory.now()) if a.fired is not None]
+            made = [alert_of(dict(a.labels), a.annotations(), iso(a.since), "prometheus") for a in found]
+        named = [a.model_copy(update={"labels": {"alertname": a.name, **a.labels}}) for a in made]
+        return tuple(a for a in named if not namespaces or not a.namespace or a.namespace in namespaces)
 
 
 def embedded_telemetry(
-    history: History, alerting: Alerting, control: ControlPlane, runtime: AppRuntime, lock: threading.RLock
+    history: History, observatory: Observatory, control: ControlPlane, runtime: AppRuntime, lock: threading.RLock
 ) -> Telemetry:
     """Return all ports over one cluster's figures."""
     return Telemetry(
         metrics=EmbeddedMetrics(history, control, runtime, lock),
         logs=EmbeddedLogs(control, runtime, lock),
         traces=EmbeddedTraces(history, lock),
-        alerts=EmbeddedAlerts(alerting, control.clock.now, lock),
+        alerts=EmbeddedAlerts(observatory, lock),
         names=dict.fromkeys(("metrics", "logs", "traces", "alerts"), "embedded"),
     )

@@ -79,7 +79,7 @@ def _ranked(op: str, vector: Vector, groups: list[list[int]], parameter: Floats)
             if math.isnan(parameter[t]) or parameter[t] < 1:
                 continue
             there = [n for n in places if vector.present[n, t]]
-            there.sort(key=lambda n: (math.isnan(vector.values[n, t]), sign * vector.values[n, t]))  # noqa: B023
+            there.sort(key=lambda n: (math.isnan(vector.values[n, t]), sign * vector.values[n, t]))
             best = there[: int(parameter[t])]
             kept[best, t] = True
             order += [n for n in best if n not in order]

@@ -48,7 +48,7 @@ def tokens(text: str) -> list[Token]:
             raise PromQLError(f"{position(text, place)}: parse error: unexpected character: {text[place]!r}")
         kind = match.lastgroup or ""
         # Inside brackets `[5m:1m]` a colon stands for itself; it begins a name only before a letter.
-        if kind == "name" and match.group() == ":" or (kind == "name" and _in_range(found) and match.group()[0] == ":"):
+        if (kind == "name" and match.group() == ":") or (kind == "name" and _in_range(found) and match.group()[0] == ":"):
             kind, match = "op", re.compile(":").match(text, place)  # type: ignore[assignment]
             assert match is not None
         if kind != "space":
