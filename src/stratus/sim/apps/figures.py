@@ -65,11 +65,24 @@ class QueueFigures:
     lag: float
 
 
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """What one operation of a service asked of another service, per second; `mean` is in seconds."""
+
+    calls: float
+    errors: float
+    mean: float
+    message: str
+
+
 Edge = tuple[str, str, str, str]
 """(namespace, caller, callee, operation)."""
 
 Served = tuple[str, str, str]
 """(namespace, service, operation)."""
+
+Link = tuple[str, str, str, str, str, str]
+"""(namespace, caller, its operation, callee, operation asked for, protocol); a user's caller and operation are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +96,4 @@ class Tick:
     use: tuple[UseFigures, ...]
     queues: tuple[QueueFigures, ...] = ()
     spans: dict[Served, SpanFigures] = field(default_factory=dict)
+    links: dict[Link, LinkFigures] = field(default_factory=dict)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stratus.sim.apps.figures import Edge, EdgeFigures, Parts, Served, ServiceFigures, SpanFigures
+from stratus.sim.apps.figures import (
+    Edge,
+    EdgeFigures,
+    Link,
+    LinkFigures,
+    Parts,
+    Served,
+    ServiceFigures,
+    SpanFigures,
+)
 from stratus.sim.apps.latency import Span, mixture_quantile
 from stratus.sim.apps.paths import Hop, Outcome
 from stratus.sim.apps.process import Proc
@@ -41,6 +50,8 @@ class Flow:
         self.outcomes = outcomes
         self.spans: dict[Served, Sum] = {}
         self.edges: dict[Edge, Sum] = {}
+        self.links: dict[Link, list[float]] = {}
+        self.told: dict[Link, str] = {}
         self.demand: dict[int, float] = {}
         self.served: dict[int, float] = {}
         self.asked: dict[int, dict[str, float]] = {}
@@ -59,11 +70,14 @@ class Flow:
             whole.parts += one.parts
         return found
 
-    def follow(self, caller: Proc | None, label: tuple[str, str], hop: Hop, rate: float, depth: int) -> None:
+    def follow(
+        self, caller: Proc | None, label: tuple[str, str], hop: Hop, rate: float, depth: int, operation: str = ""
+    ) -> None:
         """Send `rate` requests per second of a caller's operation into one of its hops."""
         calls = rate * hop.calls
         if calls <= 1e-9 or depth > DEPTH:
             return
+        self._link(caller, label[1], operation, hop, calls, rate * hop.errors)
         if hop.traced:
             space = hop.label[0]
             edge = self.edges.setdefault((space, label[1], hop.label[1], hop.operation), Sum())
@@ -84,6 +98,20 @@ class Flow:
                 wrote = self.produced.setdefault((id(proc), hop.topic), {})
                 wrote[label] = wrote.get(label, 0.0) + calls * share
             self.serve(proc, hop, calls * share, depth)
+
+    def _link(self, caller: Proc | None, name: str, operation: str, hop: Hop, calls: float, errors: float) -> None:
+        """Note which operation asked for what, with how long it took as the caller sees it."""
+        target = caller.program.targets.get(hop.target) if caller is not None else None
+        protocol = target.protocol if target is not None else "http"
+        key = (hop.label[0], name, operation, hop.label[1], hop.operation, protocol)
+        total = self.links.get(key)
+        if total is None:
+            total = self.links[key] = [0.0, 0.0, 0.0]
+        total[0] += calls
+        total[1] += errors
+        total[2] += calls * sum(w * s[0] for w, s in hop.span)
+        if errors > 0 and hop.text:
+            self.told[key] = hop.text
 
     def _pool(self, caller: Proc, hop: Hop, calls: float) -> None:
         """Note how many connections a caller's target takes: calls that get one, times how long they keep it."""
@@ -122,7 +150,7 @@ class Flow:
                 key = (mine, "", hop.operation, fail.message)
                 self.lines[key] = self.lines.get(key, 0.0) + rate * fail.weight
         for inner in outcome.hops:
-            self.follow(proc, hop.label, inner, rate * proc.through, depth + 1)
+            self.follow(proc, hop.label, inner, rate * proc.through, depth + 1, hop.operation)
 
 
 def service_figures(total: Sum) -> ServiceFigures:
@@ -136,6 +164,13 @@ def edge_figures(total: Sum) -> EdgeFigures:
     p99 = mixture_quantile([p for p in total.parts if p[0] > 1e-9], 0.99)
     own = mixture_quantile([p for p in total.own if p[0] > 1e-9], 0.99)
     return EdgeFigures(total.rate, min(total.failed, total.rate), p99, min(own, p99), message, _parts(total))
+
+
+def link_figures(flow: Flow) -> dict[Link, LinkFigures]:
+    return {
+        key: LinkFigures(calls, min(errors, calls), seconds / calls if calls else 0.0, flow.told.get(key, ""))
+        for key, (calls, errors, seconds) in sorted(flow.links.items())
+    }
 
 
 def span_figures(total: Sum) -> SpanFigures:

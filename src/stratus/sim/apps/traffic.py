@@ -17,7 +17,7 @@ from stratus.sim.apps.chaos.disturbances import Disturbances
 from stratus.sim.apps.consuming import Messages
 from stratus.sim.apps.figures import Tick, UseFigures
 from stratus.sim.apps.flags import Flags
-from stratus.sim.apps.flow import Flow, edge_figures, service_figures, span_figures
+from stratus.sim.apps.flow import Flow, edge_figures, link_figures, service_figures, span_figures
 from stratus.sim.apps.latency import mixed
 from stratus.sim.apps.paths import hop_of
 from stratus.sim.apps.process import Proc
@@ -120,6 +120,7 @@ class Traffic:
             tuple(self._use(live)),
             queues=self.messages.figures() if self.runtime.brokers else (),
             spans={served: span_figures(s) for served, s in sorted(flow.spans.items())},
+            links=link_figures(flow),
         )
 
     def _look(self, now: float, seconds: float) -> None:
