@@ -40,7 +40,8 @@ Obj = dict[str, Any]
 
 def template(app: str, image: str) -> Obj:
     """A pod template of one small container."""
-    container = {"name": "c", "image": image, "ports": [{"containerPort": 80}]}
+    probe = {"httpGet": {"path": "/", "port": 80}, "initialDelaySeconds": 4, "periodSeconds": 5}
+    container = {"name": "c", "image": image, "ports": [{"containerPort": 80}], "readinessProbe": probe}
     return {
         "metadata": {"labels": {"app": app}},
         "spec": {"terminationGracePeriodSeconds": 2, "containers": [container]},
@@ -205,10 +206,12 @@ class Clusters(RuleBasedStateMachine):
         }
         self.call("POST", f"/apis/batch/v1/namespaces/{space}/jobs", body)
 
-    @rule(space=SPACES, name=NAMES, app=APPS, kind=st.sampled_from(("deployment", "statefulset", "replicaset")))
-    def service(self, space: str, name: str, app: str, kind: str) -> None:
-        """A Service in front of what may or may not be there; a second time its selector is changed."""
-        chosen = {"app": f"{app}-{kind}-{name}"}
+    @rule(data=st.data(), space=SPACES, name=NAMES)
+    def service(self, data: st.DataObject, space: str, name: str) -> None:
+        """A Service in front of some pods, or of nothing yet; a second time its selector is changed."""
+        pods = self.cluster.store.list("pods", space)
+        known = {v for p in pods for k, v in (p["metadata"].get("labels") or {}).items() if k == "app"}
+        chosen = {"app": data.draw(st.sampled_from(sorted(known) or ["nobody"]))}
         body = {
             "apiVersion": "v1",
             "kind": "Service",

@@ -377,6 +377,6 @@ def _end_time(pod: Obj, now: float) -> float:
     found = [
         parse_iso(c["state"]["terminated"]["finishedAt"])
         for c in (pod.get("status") or {}).get("containerStatuses") or ()
-        if c.get("state", {}).get("terminated")
+        if (c.get("state", {}).get("terminated") or {}).get("finishedAt")
     ]
     return max(found, default=now)
