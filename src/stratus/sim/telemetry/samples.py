@@ -20,7 +20,7 @@ class Emitter:
         self.labels = labels
         self.samples: list[Sample] = []
 
-    def __call__(self, metric: str, value: Any, **more: Any) -> None:
+    def __call__(self, metric: str, value: Any, /, **more: Any) -> None:
         """Add a sample; a value of None is none, and an empty label is left out."""
         if value is None:
             return
@@ -28,7 +28,7 @@ class Emitter:
         key = tuple(sorted((k, str(v)) for k, v in labels.items() if v != "" and v is not None))
         self.samples.append((metric, key, float(value)))
 
-    def info(self, metric: str, **more: Any) -> None:
+    def info(self, metric: str, /, **more: Any) -> None:
         """Add a sample of value 1."""
         self(metric, 1, **more)
 
