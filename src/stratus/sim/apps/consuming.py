@@ -43,8 +43,9 @@ class Messages:
         for proc in live:
             for consumer in proc.program.consumes if proc.serves(now) else ():
                 self._one(flow, proc, consumer, seconds, members)
-        for (place, group, topic), pods in members.items():
-            self.runtime.brokers[place].members[group, topic] = tuple(sorted(pods))
+        for place, broker in self.runtime.brokers.items():
+            for group, topic in broker.groups:
+                broker.members[group, topic] = tuple(sorted(members.get((place, group, topic), ())))
 
     def _one(
         self,
@@ -108,5 +109,6 @@ class Messages:
             for group, topic in sorted(broker.groups):
                 ends = sum(broker.topics[topic].ends)
                 lag = broker.lag(group, topic)
-                found.append(QueueFigures(place[0], place[1], topic, group, ends, lag))
+                members = len(broker.members.get((group, topic), ()))
+                found.append(QueueFigures(place[0], place[1], topic, group, ends, lag, members))
         return tuple(found)

@@ -55,7 +55,9 @@ class UseFigures:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """A topic of a broker as one consumer group sees it: messages ever written, and how many it has yet to take."""
+    """A topic of a broker as one consumer group sees it: messages ever written, how many it has yet to take, and by
+    how many consumers.
+    """
 
     namespace: str
     broker: str
@@ -63,6 +65,7 @@ class QueueFigures:
     group: str
     written: float
     lag: float
+    members: int = 0
 
 
 @dataclass(frozen=True, slots=True)

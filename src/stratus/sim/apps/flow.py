@@ -103,7 +103,8 @@ class Flow:
         """Note which operation asked for what, with how long it took as the caller sees it."""
         target = caller.program.targets.get(hop.target) if caller is not None else None
         protocol = target.protocol if target is not None else "http"
-        key = (hop.label[0], name, operation, hop.label[1], hop.operation, protocol)
+        asked = f"publish {hop.topic}" if hop.topic else hop.operation
+        key = (hop.label[0], name, operation, hop.label[1], asked, protocol)
         total = self.links.get(key)
         if total is None:
             total = self.links[key] = [0.0, 0.0, 0.0]
@@ -169,7 +170,7 @@ def edge_figures(total: Sum) -> EdgeFigures:
 def link_figures(flow: Flow) -> dict[Link, LinkFigures]:
     return {
         key: LinkFigures(calls, min(errors, calls), seconds / calls if calls else 0.0, flow.told.get(key, ""))
-        for key, (calls, errors, seconds) in sorted(flow.links.items())
+        for key, (calls, errors, seconds) in flow.links.items()
     }
 
 
@@ -178,6 +179,8 @@ def span_figures(total: Sum) -> SpanFigures:
 
 
 def _parts(total: Sum) -> Parts:
+    if len(total.parts) == 1:
+        return (total.parts[0],) if total.parts[0][0] > 1e-9 else ()
     weights: dict[Span, float] = {}
     for weight, span in total.parts:
         if weight > 1e-9:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratus.sim.apps.figures import Tick
+from stratus.sim.apps.schema import TRACED
 from stratus.sim.telemetry.samples import LabelKey, Sample
 
 #: Upper bounds of the duration histograms, in milliseconds, as the span-metrics connector has them.
@@ -19,6 +20,7 @@ _LIMITS = np.log(np.array(BOUNDS) / 1000.0)
 SPANS = "traces_span_metrics_"
 MESH = "istio_"
 SERVER, CLIENT = "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT"
+PRODUCER, CONSUMER = "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"
 OK, ERROR = "STATUS_CODE_UNSET", "STATUS_CODE_ERROR"
 #: CPU periods per second.
 PERIODS = 10.0
@@ -57,7 +59,7 @@ class Counters:
         self.users: dict[tuple[str, str], Tally] = {}
         self.use: dict[tuple[str, str, str], list[float]] = {}
         self.gauges: dict[tuple[str, str, str], tuple[float, float]] = {}
-        self.queues: dict[tuple[str, str, str, str], tuple[float, float]] = {}
+        self.queues: dict[tuple[str, str, str, str], tuple[float, float, int]] = {}
 
     def copy(self) -> Counters:
         """Return an independent copy."""
@@ -99,6 +101,12 @@ class Counters:
                     count(tally, tick.seconds, edge.calls, edge.errors, ())
                 tally = self.calls.setdefault((namespace, caller, callee), Tally())
                 count(tally, tick.seconds, edge.calls, edge.errors, edge.parts)
+            for (namespace, caller, _, _, asked, protocol), link in tick.links.items():
+                if caller and protocol not in TRACED:
+                    kind = PRODUCER if protocol == "kafka" else CLIENT
+                    name = asked if kind == PRODUCER else protocol
+                    tally = self.spans.setdefault((namespace, caller, name, kind), Tally())
+                    count(tally, tick.seconds, link.calls, link.errors, ((link.calls, (link.mean, link.mean**2 / 4)),))
             self._use(tick)
         if owners:
             _spread(owners, np.array(weights), np.array(means), np.array(spreads))
@@ -117,7 +125,7 @@ class Counters:
         if len(self.use) > 2 * len(self.gauges) + 64:
             self.use = {k: v for k, v in self.use.items() if k in self.gauges}
         self.queues = {
-            (q.namespace, q.broker, q.topic, q.group): (q.written, q.lag) for q in getattr(tick, "queues", ())
+            (q.namespace, q.broker, q.topic, q.group): (q.written, q.lag, q.members) for q in tick.queues
         }
 
     # what they come to
@@ -148,8 +156,8 @@ class Counters:
                 found += _mesh(namespace, caller, callee, tally)
         for key, (memory, limit) in self.gauges.items():
             found += _container(key, self.use[key], memory, limit, places.get(key[:2], ""))
-        for (namespace, broker, topic, group), (written, lag) in self.queues.items():
-            found += _queue(namespace, broker, topic, group, written, lag)
+        for key, (written, lag, members) in self.queues.items():
+            found += _queue(key, written, lag, members)
         return found
 
 
@@ -169,7 +177,8 @@ def _with(labels: LabelKey, name: str, value: str) -> LabelKey:
 def _histogram(name: str, labels: LabelKey, tally: Tally, share: float, total: float) -> list[Sample]:
     counts = np.minimum(np.floor(tally.buckets * share + 0.5), whole(total)).tolist()
     found: list[Sample] = [
-        (f"{name}_bucket", _with(labels, "le", f"{bound:g}"), count) for bound, count in zip(BOUNDS, counts, strict=True)
+        (f"{name}_bucket", _with(labels, "le", f"{bound:g}"), count)
+        for bound, count in zip(BOUNDS, counts, strict=True)
     ]
     found.append((f"{name}_bucket", _with(labels, "le", "+Inf"), whole(total)))
     found.append((f"{name}_sum", labels, round(tally.seconds * share * 1000.0, 3)))
@@ -224,16 +233,20 @@ def _container(
     return found
 
 
-def _queue(namespace: str, broker: str, topic: str, group: str, written: float, lag: float) -> list[Sample]:
+def _queue(key: tuple[str, str, str, str], written: float, lag: float, members: int) -> list[Sample]:
+    namespace, broker, topic, group = key
     names = {"namespace": namespace, "topic": topic, "broker": broker}
     found: list[Sample] = [("kafka_topic_partition_current_offset", _key({**names, "partition": "0"}), whole(written))]
     if group:
         labels = _key({**names, "group": group, "consumergroup": group})
         one = _with(labels, "partition", "0")
+        took = {"namespace": namespace, "service_name": group, "span_kind": CONSUMER, "span_name": f"receive {topic}"}
         found += [
+            (f"{SPANS}calls_total", _key({**took, "status_code": OK}), whole(written - lag)),
             ("kafka_consumergroup_lag", one, whole(lag)),
             ("kafka_consumergroup_current_offset", one, whole(written - lag)),
             ("kafka_consumer_group_lag_sum_ratio", labels, whole(lag)),
+            ("kafka_consumer_group_members", labels, members),
         ]
     return found
 
