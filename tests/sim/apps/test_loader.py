@@ -128,3 +128,22 @@ def test_missing_and_unreadable_files_are_said_plainly(tmp_path: Path) -> None:
     path.write_text("- just\n- a list\n")
     with pytest.raises(UsageError, match="one YAML mapping"):
         load_application(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "said"),
+    [
+        ("web", 80, ""),
+        ("wbe", 80, "line 5: load.host: no Service 'web'; Services are: wbe"),
+        ("web", 8080, "line 5: load.port: Service 'web' has the ports: 8080"),
+    ],
+)
+def test_a_load_must_knock_at_a_service_of_the_application(tmp_path: Path, name: str, port: int, said: str) -> None:
+    service = f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: {port}}}]}}\n"
+    path = write(tmp_path, SMALL, service)
+    if not said:
+        assert load_application(path).app.load is not None
+        return
+    with pytest.raises(UsageError) as caught:
+        load_application(path)
+    assert said in str(caught.value)

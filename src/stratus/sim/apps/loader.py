@@ -172,7 +172,24 @@ def _read(file: Traversable, where: str) -> Loaded:
         digest.update(content.encode())
         objects += [_checked(d, f"{inner}, object {n + 1}") for n, d in enumerate(read_yaml(content, inner))]
     objects += [_checked(d, f"{where}: objects.{n}") for n, d in enumerate(app.objects)]
+    _check_load(app, objects, where, text)
     return Loaded(app, tuple(objects), digest.hexdigest(), folder)
+
+
+def _check_load(app: Application, objects: list[Obj], where: str, text: str) -> None:
+    """Refuse a load that knocks where no Service is, as far as the application's objects tell."""
+    services = {o["metadata"]["name"]: o.get("spec") or {} for o in objects if o["kind"] == "Service"}
+    if app.load is None or not services or "." in app.load.host:
+        return
+    if app.load.host not in services:
+        known = ", ".join(sorted(services))
+        line = _line(text, ("load", "host"))
+        raise UsageError(f"{where}, line {line}: load.host: no Service {app.load.host!r}; Services are: {known}")
+    ports = [p.get("port") for p in services[app.load.host].get("ports") or ()]
+    if app.load.port not in ports:
+        line = _line(text, ("load", "port"))
+        shown = ", ".join(map(str, ports)) or "none"
+        raise UsageError(f"{where}, line {line}: load.port: Service {app.load.host!r} has the ports: {shown}")
 
 
 def _checked(document: Any, where: str) -> Obj:

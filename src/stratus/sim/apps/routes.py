@@ -37,7 +37,7 @@ class Routes:
     def forget(self) -> None:
         """Something changed: work the routes out anew when they are asked for."""
         for key, (where, _) in self._now.items():
-            if isinstance(where, list):
+            if isinstance(where, list) and key not in self.before:
                 self.before[key] = [p for p, _ in where if p is not None]
         self._now.clear()
 
