@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from stratus.sim.http import HttpFront
+    from stratus.sim.telemetry.served import TelemetryApi, TelemetryFront
 
 EPOCH = "2026-01-05T09:00:00Z"
 #: Seconds of cluster time between two computations of traffic.
@@ -427,6 +428,22 @@ class EmbeddedCluster:
                 begun, base = time.monotonic(), self.clock.now()
                 continue
             self._follow(target)
+
+    def serve_telemetry(self, *, host: str = "127.0.0.1", port: int = 0) -> TelemetryFront:
+        """Return a front, to be entered or started, that serves telemetry over plain HTTP.
+
+        Under one address: `/metrics` for a scraper, and the query protocols of Prometheus, Alertmanager, Jaeger, Loki.
+        """
+        from stratus.sim.telemetry.served import TelemetryFront
+
+        return TelemetryFront(self.telemetry_api(), host=host, port=port)
+
+    def telemetry_api(self) -> TelemetryApi:
+        """Return what answers the telemetry protocols, without a socket."""
+        from stratus.sim.telemetry.served import TelemetryApi
+
+        self._alive()
+        return TelemetryApi(self.observatory, self.store, self.runtime, self.lock)
 
     def telemetry(self) -> Telemetry:
         """Return the telemetry ports of this cluster."""

@@ -33,17 +33,29 @@ Histogram = NDArray[np.float64]
 
 
 @dataclass
-class Tally:
-    """Requests of one kind: how many ended well and badly, and how long all took (seconds; counts per bucket)."""
+class Durations:
+    """How long requests took: seconds in all, and how many by bucket. Neither ever goes down."""
 
-    good: float = 0.0
-    bad: float = 0.0
     seconds: float = 0.0
     buckets: Histogram = field(default_factory=lambda: np.zeros(len(BOUNDS)))
 
+    def copy(self) -> Durations:
+        """Return an independent copy."""
+        return Durations(self.seconds, self.buckets.copy())
+
+
+@dataclass
+class Tally:
+    """Requests of one kind: how many ended well and badly, and how long those of each sort took."""
+
+    good: float = 0.0
+    bad: float = 0.0
+    well: Durations = field(default_factory=Durations)
+    badly: Durations = field(default_factory=Durations)
+
     def copy(self) -> Tally:
         """Return an independent copy."""
-        return Tally(self.good, self.bad, self.seconds, self.buckets.copy())
+        return Tally(self.good, self.bad, self.well.copy(), self.badly.copy())
 
 
 class Counters:
@@ -74,7 +86,7 @@ class Counters:
 
     def add(self, ticks: Iterable[Tick]) -> None:
         """Count some ticks."""
-        owners: list[Tally] = []
+        owners: list[Durations] = []
         weights: list[float] = []
         means: list[float] = []
         spreads: list[float] = []
@@ -82,11 +94,13 @@ class Counters:
         def count(tally: Tally, seconds: float, total: float, bad: float, parts: Any) -> None:
             tally.bad += bad * seconds
             tally.good += max(total - bad, 0.0) * seconds
-            for weight, (mean, variance) in parts:
-                owners.append(tally)
-                weights.append(weight * seconds)
-                means.append(mean)
-                spreads.append(variance)
+            failed = min(bad / total, 1.0) if total > 0 else 0.0
+            for owner, share in ((tally.well, 1.0 - failed), (tally.badly, failed)):
+                for weight, (mean, variance) in parts if share > 0 else ():
+                    owners.append(owner)
+                    weights.append(weight * share * seconds)
+                    means.append(mean)
+                    spreads.append(variance)
 
         for tick in ticks:
             for (namespace, service, operation), span in tick.spans.items():
@@ -140,13 +154,11 @@ class Counters:
         found: list[Sample] = []
         for (namespace, service, operation, kind), tally in self.spans.items():
             base = {"namespace": namespace, "service_name": service, "span_kind": kind, "span_name": operation}
-            total = tally.good + tally.bad
-            for status, part in ((OK, tally.good), (ERROR, tally.bad)):
+            for status, part, took in ((OK, tally.good, tally.well), (ERROR, tally.bad, tally.badly)):
                 if math.floor(part + 0.5) >= 1:
                     labels = _key({**base, "status_code": status})
-                    share = part / total
                     found.append((f"{SPANS}calls_total", labels, whole(part)))
-                    found += _histogram(f"{SPANS}duration_milliseconds", labels, tally, share, part)
+                    found += _histogram(f"{SPANS}duration_milliseconds", labels, took, part)
         for (namespace, operation), tally in self.users.items():
             labels = _key({"namespace": namespace, "method": "GET", "name": f"/{operation}"})
             found.append(("locust_requests_num_requests", labels, whole(tally.good + tally.bad)))
@@ -174,14 +186,14 @@ def _with(labels: LabelKey, name: str, value: str) -> LabelKey:
     return tuple(sorted((*labels, (name, value))))
 
 
-def _histogram(name: str, labels: LabelKey, tally: Tally, share: float, total: float) -> list[Sample]:
-    counts = np.minimum(np.floor(tally.buckets * share + 0.5), whole(total)).tolist()
+def _histogram(name: str, labels: LabelKey, took: Durations, total: float) -> list[Sample]:
+    counts = np.minimum(np.floor(took.buckets + 0.5), whole(total)).tolist()
     found: list[Sample] = [
         (f"{name}_bucket", _with(labels, "le", f"{bound:g}"), count)
         for bound, count in zip(BOUNDS, counts, strict=True)
     ]
     found.append((f"{name}_bucket", _with(labels, "le", "+Inf"), whole(total)))
-    found.append((f"{name}_sum", labels, round(tally.seconds * share * 1000.0, 3)))
+    found.append((f"{name}_sum", labels, round(took.seconds * 1000.0, 3)))
     found.append((f"{name}_count", labels, whole(total)))
     return found
 
@@ -201,11 +213,11 @@ def _mesh(namespace: str, caller: str, callee: str, tally: Tally) -> list[Sample
     }
     found: list[Sample] = []
     total = tally.good + tally.bad
-    for code, part in (("200", tally.good), ("503", tally.bad)):
+    for code, part, took in (("200", tally.good, tally.well), ("503", tally.bad, tally.badly)):
         if whole(part) >= 1:
             labels = _key({**base, "response_code": code})
             found.append((f"{MESH}requests_total", labels, whole(part)))
-            found += _histogram(f"{MESH}request_duration_milliseconds", labels, tally, part / total, part)
+            found += _histogram(f"{MESH}request_duration_milliseconds", labels, took, part)
             own = _key({"namespace": namespace, "destination_app": callee, "response_code": code})
             if caller:
                 found.append(("request_result_total", _with(own, "source_app", caller), whole(part)))
@@ -251,17 +263,17 @@ def _queue(key: tuple[str, str, str, str], written: float, lag: float, members: 
     return found
 
 
-def _spread(owners: list[Tally], weights: Histogram, means: Histogram, variances: Histogram) -> None:
-    """Give each tally its requests by duration: shares of log-normal distributions below the bounds, all at once."""
+def _spread(owners: list[Durations], weights: Histogram, means: Histogram, variances: Histogram) -> None:
+    """Give each owner its requests by duration: shares of log-normal distributions below the bounds, all at once."""
     safe = np.maximum(means, 1e-9)
     sigma2 = np.log1p(variances / (safe * safe))
     sigma = np.sqrt(np.maximum(sigma2, 1e-12))
     mu = np.log(safe) - sigma2 / 2
     below = _normal((_LIMITS[np.newaxis, :] - mu[:, np.newaxis]) / sigma[:, np.newaxis]) * weights[:, np.newaxis]
     spent = weights * means
-    for place, tally in enumerate(owners):
-        tally.buckets += below[place]
-        tally.seconds += float(spent[place])
+    for place, owner in enumerate(owners):
+        owner.buckets += below[place]
+        owner.seconds += float(spent[place])
 
 
 def _normal(z: Histogram) -> Histogram:
