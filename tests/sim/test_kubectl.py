@@ -233,8 +233,11 @@ def test_apply_diff_and_errors(kubectl: Run) -> None:
     assert "+      - image: nginx:2" in kubectl("diff -f -", stdin=newer, code=1)
     assert "configured (server dry run)" in kubectl("apply --dry-run=server -f -", stdin=newer)
     assert "configured" in kubectl("apply -f -", stdin=newer)
-    assert 'conflict with "kubectl-client-side-apply"' in kubectl("apply --server-side -f -", stdin=MANIFEST, code=1)
-    assert "serverside-applied" in kubectl("apply --server-side --force-conflicts -f -", stdin=MANIFEST)
+    # What kubectl applied by itself becomes its own: no conflict with an earlier self, but with anybody else.
+    assert "serverside-applied" in kubectl("apply --server-side -f -", stdin=MANIFEST)
+    other = "apply --server-side --field-manager=ci -f -"
+    assert 'conflict with "kubectl"' in kubectl(other, stdin=newer, code=1)
+    assert "serverside-applied" in kubectl(f"{other} --force-conflicts", stdin=newer)
     assert 'unknown field "spec.replicaz"' in kubectl(
         "apply -f -", stdin=MANIFEST.replace("replicas", "replicaz"), code=1
     )

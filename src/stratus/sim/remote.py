@@ -65,7 +65,7 @@ class ControlFront:
             UsageError: it cannot be written.
         """
         text = json.dumps({"control": self.port, "token": self.token, "pid": os.getpid(), **told}, indent=2) + "\n"
-        write_private(path, text, "control file")
+        write_private(path, text, "control file beside the kubeconfig")
 
 
 def write_private(path: Path, text: str, what: str) -> None:
