@@ -11,6 +11,7 @@ from typing import Any
 from stratus.sim.controllers.base import Key, PodIndex
 from stratus.sim.controllers.common import condition, is_true, matches
 from stratus.sim.controllers.endpoints import resolve_port
+from stratus.sim.corefile import denied
 from stratus.sim.runtime import ContainerRuntime
 from stratus.sim.store import Obj, Store
 
@@ -148,6 +149,8 @@ class Network:
             if service is None:
                 continue
             full = f"{name}.{space}.svc.{DOMAIN}"
+            if denied(self.store.get("configmaps", "kube-system", "coredns"), full):
+                return None
             spec = service["spec"]
             if spec.get("type") == "ExternalName":
                 target = spec.get("externalName", "")

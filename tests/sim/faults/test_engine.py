@@ -55,7 +55,7 @@ def test_changes_are_written_as_an_operator_with_kubectl_would(hotel: EmbeddedCl
 @pytest.mark.parametrize(
     ("fault", "arguments", "error", "said"),
     [
-        ("no-such-thing", {}, UnknownNameError, "known are: any-bad-command"),
+        ("no-such-thing", {}, UnknownNameError, "known are: anti-affinity, any-autoscaler"),
         ("any-scaled-to-zero", {}, UsageError, "give a value for workload"),
         ("any-scaled-to-zero", {"workload": "ghost"}, UsageError, "there is no Deployment ghost in hotel-reservation"),
         ("any-wrong-selector", {"service": "ghost"}, UsageError, "there is no Service ghost"),

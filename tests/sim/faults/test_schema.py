@@ -9,6 +9,7 @@ from stratus.sim.apps.loader import load_application
 from stratus.sim.faults.engine import FaultEngine, parse_faults
 from stratus.sim.faults.schema import FaultSpec, Scale, SetImage
 
+EXAMPLES = {"kind": "PodChaos", "spec": {"action": "pod-kill"}}
 GOOD = """
 faults:
   - id: one
@@ -78,4 +79,4 @@ def test_the_shipped_faults_are_whole() -> None:
     assert len({f.id for f in known}) == len(known) >= 40
     for fault in known:
         assert fault.description.strip().endswith(".")
-        fault.resolve({k: "x" for k, v in fault.arguments.items() if v is None})
+        fault.resolve({k: EXAMPLES.get(k, "x") for k, v in fault.arguments.items() if v is None})

@@ -72,10 +72,10 @@ class AppRuntime(GenericRuntime):
         self.judge: Callable[[Proc, str], tuple[float, str]] | None = None
         self.response: Callable[[Proc, str], float] | None = None
         self._matched: dict[tuple[str, ...], str | None] = {}
-        for pattern in app.registry.missing if app is not None else ():
-            registry.add_rule(pattern, exists=False)
         for pattern in app.registry.existing if app is not None else ():
             registry.add_rule(pattern, exists=True)
+        for pattern in app.registry.missing if app is not None else ():
+            registry.add_rule(pattern, exists=False)
 
     def attach(self, control: ControlPlane) -> None:
         """Become the runtime of a control plane, which gets the controller of chaos objects with it."""

@@ -60,6 +60,16 @@ def running(hands: Hands, space: str, kind: str, name: str, container: str) -> l
     return found
 
 
+def delete_pods(hands: Hands, space: str, wanted: dict[str, str]) -> None:
+    """Delete the pods of a namespace that have some labels, with little grace."""
+    for pod in hands.cluster.store.list("pods", space):
+        labels = pod["metadata"].get("labels") or {}
+        if "deletionTimestamp" in pod["metadata"] or not wanted.items() <= labels.items():
+            continue
+        path = hands.path(hands.resource("Pod", ""), space, pod["metadata"]["name"])
+        hands.send("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 1})
+
+
 def _database(hands: Hands, step: s.ChangeDatabase, space: str) -> Before:
     database = hands.cluster.runtime.databases[space, step.workload]
     before = Before("store", (space, step.workload), database.clone())

@@ -9,10 +9,11 @@ from typing import Any
 
 from stratus.errors import UsageError
 from stratus.kit.clock import iso
+from stratus.sim.corefile import COREFILE, denial
 from stratus.sim.faults import steps as s
 from stratus.sim.faults.chaosmesh import GROUP, chaos, definition
 from stratus.sim.faults.hands import STRATEGIC, Before, Hands
-from stratus.sim.faults.inner import inner, lacking
+from stratus.sim.faults.inner import delete_pods, inner, lacking
 from stratus.sim.store import Obj
 
 
@@ -89,6 +90,8 @@ def perform(hands: Hands, step: s.AnyStep) -> list[Before]:
         return [hands.patch("Node", "", step.node, {"spec": {"taints": [*kept, new]}})]
     if isinstance(step, s.Cordon):
         return [hands.patch("Node", "", step.node, {"spec": {"unschedulable": True}})]
+    if isinstance(step, s.DnsAnswer):
+        return [_dns(hands, step)]
     if isinstance(step, s.Create):
         return [hands.create(step.object, space)]
     if isinstance(step, s.Delete):
@@ -96,8 +99,8 @@ def perform(hands: Hands, step: s.AnyStep) -> list[Before]:
         hands.send("DELETE", hands.path(hands.resource(step.kind), space, step.name))
         return [Before("deleted", (step.kind, space, step.name), was)]
     if isinstance(step, s.DeletePods):
-        _delete_pods(hands, step, space)
-        return []
+        delete_pods(hands, space, step.labels)
+        return [Before("pods", (space,), step.labels)] if step.on_heal else []
     if isinstance(step, s.Chaos):
         return [_chaos(hands, chaos(step.kind, step.name, space, step.labels, step.spec, step.schedule), space)]
     if isinstance(step, s.NetworkChaos):
@@ -188,13 +191,18 @@ def _flagged(step: s.SetFlag, config_map: Obj) -> tuple[str, str]:
     return json.dumps(document, indent=2), ""
 
 
-def _delete_pods(hands: Hands, step: s.DeletePods, space: str) -> None:
-    for pod in hands.cluster.store.list("pods", space):
-        labels = pod["metadata"].get("labels") or {}
-        if "deletionTimestamp" in pod["metadata"] or not step.labels.items() <= labels.items():
-            continue
-        path = hands.path(hands.resource("Pod", ""), space, pod["metadata"]["name"])
-        hands.send("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 1})
+def _dns(hands: Hands, step: s.DnsAnswer) -> Before:
+    block = denial(step.host, step.rcode)
+    found = hands.find("ConfigMap", "kube-system", "coredns")
+    if found is None:
+        data = {"Corefile": COREFILE.replace("    ready\n", f"    ready\n{block}")}
+        meta = {"name": "coredns", "namespace": "kube-system"}
+        return hands.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}, "kube-system")
+    text = (found.get("data") or {}).get("Corefile", "")
+    place = text.find("\n", text.find("{")) + 1
+    return hands.patch(
+        "ConfigMap", "kube-system", "coredns", {"data": {"Corefile": text[:place] + block + text[place:]}}
+    )
 
 
 def _chaos(hands: Hands, obj: Obj, space: str) -> Before:

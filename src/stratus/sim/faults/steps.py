@@ -192,11 +192,29 @@ class Cordon(Step):
     node: str
 
 
+class DnsAnswer(Step):
+    """Let cluster DNS deny a name: a template in CoreDNS's configuration, which is made when there is none.
+
+    Attributes:
+        host: the full name, such as `web.default.svc.cluster.local`.
+        rcode: what is answered.
+    """
+
+    do: Literal["dns-answer"]
+    host: str = Field(pattern=r"^[a-z0-9.-]+$")
+    rcode: Literal["NXDOMAIN", "SERVFAIL", "REFUSED"] = "NXDOMAIN"
+
+
 class DeletePods(Step):
-    """Delete pods at once: those with some labels, or all of the namespace; their controllers make new ones."""
+    """Delete pods at once: those with some labels, or all of the namespace; their controllers make new ones.
+
+    Attributes:
+        on_heal: delete them again when the fault is healed, so that they start with what is then restored.
+    """
 
     do: Literal["delete-pods"]
     labels: dict[str, str] = Field(default_factory=dict)
+    on_heal: bool = False
 
 
 class KillContainer(Step):
@@ -315,8 +333,8 @@ class TellEvent(Step):
 AnyStep = Annotated[
     SetImage | SetEnv | SetCommand | SetResources | SetProbe | SetNodeSelector | PatchTemplate | Restart | Scale
     | SetSelector | SetTargetPort | SetKey | SetSecretKey | SetFlag | Create | Delete | Patch | Taint | Cordon
-    | DeletePods | KillContainer | Chaos | NetworkChaos | ChangeDatabase | Exec | Surge | ImageGone | StopKubelet
-    | TellEvent,
+    | DnsAnswer | DeletePods | KillContainer | Chaos | NetworkChaos | ChangeDatabase | Exec | Surge | ImageGone
+    | StopKubelet | TellEvent,
     Field(discriminator="do"),
 ]  # fmt: skip
 #: The mechanisms by the name a step gives in `do`.

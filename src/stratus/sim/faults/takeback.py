@@ -7,7 +7,7 @@ from typing import Any
 
 from stratus.errors import UsageError
 from stratus.sim.faults.hands import Before, Hands
-from stratus.sim.faults.inner import run_undo
+from stratus.sim.faults.inner import delete_pods, run_undo
 from stratus.sim.faults.restoring import undo
 from stratus.sim.store import Obj
 
@@ -53,6 +53,9 @@ def take_back(hands: Hands, changes: list[Before], others: Iterable[Before]) -> 
             _write(hands, place, wanted)
         except UsageError as error:
             problems.append(str(error))
+    for change in changes:
+        if change.what == "pods":
+            delete_pods(hands, change.place[0], change.was)
     return problems
 
 
