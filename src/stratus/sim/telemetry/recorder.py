@@ -256,6 +256,8 @@ class Recorder:
                     if series is not None:
                         found.append(series)
                 found += self._idle(name)
+                # Prometheus goes through series in this order; sums then come out the same to the last digit.
+                found.sort(key=lambda series: sorted(series.labels.items()))
             self._cache[name] = found
         return found
 

@@ -158,3 +158,24 @@ def shipped_text() -> str:
 def shipped_rules() -> Rules:
     """Return the rules that come with the package."""
     return parse_rules(shipped_text(), "rules.yaml")
+
+
+def rule_file(rules: Rules) -> str:
+    """Return the rules as a plain Prometheus rule file, for programs that take nothing else."""
+    import yaml
+
+    groups = []
+    for group in rules.groups:
+        told: list[dict[str, Any]] = []
+        for rule in group.rules:
+            one: dict[str, Any] = {"alert": rule.alert} if rule.alert else {"record": rule.record}
+            one["expr"] = rule.expr
+            if rule.wait:
+                one["for"] = f"{round(rule.wait * 1000)}ms"
+            if rule.keep_firing_for:
+                one["keep_firing_for"] = f"{round(rule.keep_firing_for * 1000)}ms"
+            one |= {"labels": dict(rule.labels)} if rule.labels else {}
+            one |= {"annotations": dict(rule.annotations)} if rule.annotations else {}
+            told.append(one)
+        groups.append({"name": group.name, "interval": f"{round(group.interval * 1000)}ms", "rules": told})
+    return yaml.safe_dump({"groups": groups}, sort_keys=False, width=1000)

@@ -45,13 +45,15 @@ def aggregate(node: Aggregate, vector: Vector, parameter: Floats | str | None) -
 def _one(op: str, values: Floats, mask: Bools, parameter: Floats | str | None) -> Floats:
     number = mask.sum(axis=0)
     safe = np.maximum(number, 1)
+    total: Floats = np.where(mask, values, 0.0).sum(axis=0)
     with np.errstate(all="ignore"):
         if op == "sum":
-            return np.where(mask, values, 0.0).sum(axis=0)
+            return total
         if op == "avg":
-            return np.where(mask, values, 0.0).sum(axis=0) / safe
+            mean: Floats = total / safe
+            return mean
         if op == "count":
-            return number.astype(np.float64)
+            return np.asarray(number, dtype=np.float64)
         if op == "group":
             return np.ones(values.shape[1])
         if op == "min":
@@ -61,9 +63,9 @@ def _one(op: str, values: Floats, mask: Bools, parameter: Floats | str | None) -
             largest: Floats = np.fmax.reduce(np.where(mask, values, np.nan), axis=0)
             return largest
         if op in ("stddev", "stdvar"):
-            mean = np.where(mask, values, 0.0).sum(axis=0) / safe
-            spread = np.where(mask, (values - mean) ** 2, 0.0).sum(axis=0) / safe
-            return np.sqrt(spread) if op == "stddev" else spread
+            middle = total / safe
+            spread: Floats = np.where(mask, (values - middle) ** 2, 0.0).sum(axis=0) / safe
+            return np.asarray(np.sqrt(spread)) if op == "stddev" else spread
     assert isinstance(parameter, np.ndarray)
     return np.array([quantile_of(values[mask[:, t], t], float(parameter[t])) for t in range(values.shape[1])])
 

@@ -132,7 +132,7 @@ def vectors(op: str, left: Vector, right: Vector, matching: Matching, *, boolean
                 "labels must be unique on one side"
             )
         values = np.where(mask, one.values[places], 0.0).sum(axis=0)
-        partners[key] = (one.labels[places[0]], values, mask.any(axis=0), places)
+        partners[key] = (one.labels[places[0]], values, np.asarray(mask.any(axis=0)), places)
     labels, rows, masks = [], [], []
     for place, own in enumerate(many.labels):
         found = partners.get(signature(own, matching))

@@ -137,7 +137,7 @@ class Engine:
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
                 "(?step=XX)"
             )
-        times = start + step * np.arange(number)
+        times = np.asarray(start + step * np.arange(number), dtype=np.float64)
         return self.grid(node, times)
 
     def grid(self, node: Node, times: Floats) -> Query:

@@ -200,7 +200,7 @@ def bucket_quantile(level: float, buckets: list[tuple[float, float]]) -> float:
     return begin + (bounds[place] - begin) * ((rank - below) / inside)
 
 
-def absent_row(labels: Labels, there: np.ndarray) -> Vector:
+def absent_row(labels: Labels, there: Any) -> Vector:
     """Return 1 where nothing is there."""
     if there.all():
         return empty(len(there))

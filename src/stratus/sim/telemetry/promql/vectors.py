@@ -48,7 +48,7 @@ def empty(moments: int) -> Vector:
     return Vector([], np.zeros((0, moments)), np.zeros((0, moments), dtype=bool))
 
 
-def stacked(labels: list[Labels], values: Sequence[Floats], present: Sequence[Bools], moments: int) -> Vector:
+def stacked(labels: list[Labels], values: Sequence[Floats], present: Sequence[Any], moments: int) -> Vector:
     """Return a vector of rows given one by one."""
     if not labels:
         return empty(moments)

@@ -111,9 +111,9 @@ class AlertmanagerApi:
         filters = _filters(asked)
         active, silenced = asked.flag("active", True), asked.flag("silenced", True)
         found = []
-        for one in self._seen.alerting.active(now):
-            if one.fired is None:
-                continue
+        # Rules of the same name may give the same alert: it is told once, as of the one that fired first.
+        firing = sorted((a for a in self._seen.alerting.active(now) if a.fired is not None), key=lambda a: a.fired or 0.0)
+        for one in {a.labels: a for a in reversed(firing)}.values():
             labels = dict(one.labels)
             if not all(m.matches(labels.get(m.label, "")) for m in filters):
                 continue
