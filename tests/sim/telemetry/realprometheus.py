@@ -76,6 +76,8 @@ def prometheus(folder: Path, config: str = "global: {evaluation_interval: 1m}\n"
         "--storage.tsdb.path=data",
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address=127.0.0.1:{port}",
+        # Where Alertmanager is becomes known seconds after the first alerts; they are told again at once.
+        "--rules.alert.resend-delay=1s",
     ]
     with started(arguments, folder, url):
         yield url

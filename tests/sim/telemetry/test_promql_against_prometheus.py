@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from realprometheus import Asked, backfill, families, needed, prometheus, rows_of
 
 from stratus.sim.telemetry.promql import Database, Engine, PromQLError, Query, Series
 from stratus.sim.telemetry.promql.nodes import quoted
-from realprometheus import Asked, backfill, families, needed, prometheus, rows_of
 
 START, STEP, COUNT = 1_700_000_100, 15, 121
 END = START + STEP * (COUNT - 1)
@@ -32,7 +32,7 @@ def corpus() -> list[Series]:
     for job in ("api", "web"):
         for instance in ("0", "1", "2"):
             total, values = rng.uniform(0, 50), []
-            for n in range(COUNT):
+            for _ in range(COUNT):
                 total += rng.uniform(0, 30)
                 if rng.random() < 0.03:
                     total = rng.uniform(0, 5)
@@ -67,7 +67,9 @@ def open_metrics(series: list[Series]) -> str:
             typed = name
             lines.append(f"# TYPE {name} unknown")
         labels = ",".join(f"{k}={quoted(v)}" for k, v in one.labels.items() if k != "__name__")
-        lines += [f"{name}{{{labels}}} {v!r} {t:.3f}" for t, v in zip(one.times.tolist(), one.values.tolist(), strict=True)]
+        lines += [
+            f"{name}{{{labels}}} {v!r} {t:.3f}" for t, v in zip(one.times.tolist(), one.values.tolist(), strict=True)
+        ]
     return families(lines)
 
 
@@ -295,7 +297,9 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> str:
         window = draw(st.sampled_from(["30s", "2m", "5m"]))
         return f"{function}({draw(selectors())}[{window}])"
     if kind == 2:
-        function = draw(st.sampled_from(["sum_over_time", "max_over_time", "count_over_time", "rate", "last_over_time"]))
+        function = draw(
+            st.sampled_from(["sum_over_time", "max_over_time", "count_over_time", "rate", "last_over_time"])
+        )
         return f"{function}(({inner})[3m:{draw(st.sampled_from(['20s', '1m', '']))}])"
     if kind == 3:
         function = draw(st.sampled_from(["abs", "ceil", "sqrt", "sgn", "absent", "ln"]))
@@ -312,9 +316,7 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> str:
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(query=expressions())
 def test_generated_queries_give_what_prometheus_gives(ours: Engine, real: Asked, query: str) -> None:
     same(ours, real, query)

@@ -142,7 +142,7 @@ def unit_test(base: Path, rules: Rules, grid: list[float], series: list[dict[str
 
 
 #: Faults that can be there at the same time and whose alerts then stand still.
-COMBINED = ("geo-wrong-image", "scaled-to-zero", "unschedulable-request", "readiness-probe", "bad-env-value",
+COMBINED = ("database-down", "scaled-to-zero", "unschedulable-request", "readiness-probe", "image-pull-user",
             "cpu-limit-cut", "bad-build-slow", "wrong-target-port")  # fmt: skip
 
 

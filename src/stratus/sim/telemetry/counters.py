@@ -138,9 +138,7 @@ class Counters:
             self.gauges[key] = (use.memory, use.cpu_limit)
         if len(self.use) > 2 * len(self.gauges) + 64:
             self.use = {k: v for k, v in self.use.items() if k in self.gauges}
-        self.queues = {
-            (q.namespace, q.broker, q.topic, q.group): (q.written, q.lag, q.members) for q in tick.queues
-        }
+        self.queues = {(q.namespace, q.broker, q.topic, q.group): (q.written, q.lag, q.members) for q in tick.queues}
 
     # what they come to
 
@@ -168,8 +166,8 @@ class Counters:
                 found += _mesh(namespace, caller, callee, tally)
         for key, (memory, limit) in self.gauges.items():
             found += _container(key, self.use[key], memory, limit, places.get(key[:2], ""))
-        for key, (written, lag, members) in self.queues.items():
-            found += _queue(key, written, lag, members)
+        for queue, (written, lag, members) in self.queues.items():
+            found += _queue(queue, written, lag, members)
         return found
 
 
@@ -225,9 +223,7 @@ def _mesh(namespace: str, caller: str, callee: str, tally: Tally) -> list[Sample
     return found
 
 
-def _container(
-    key: tuple[str, str, str], total: list[float], memory: float, limit: float, node: str
-) -> list[Sample]:
+def _container(key: tuple[str, str, str], total: list[float], memory: float, limit: float, node: str) -> list[Sample]:
     namespace, pod, container = key
     labels = _key({"namespace": namespace, "pod": pod, "container": container, "instance": node})
     found: list[Sample] = [

@@ -117,7 +117,9 @@ def _kubelet(pod: Obj) -> list[Sample]:
     """Return what the kubelet's cAdvisor tells of containers that run and what they may use."""
     meta, spec = pod["metadata"], pod["spec"]
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    running = {e["name"]: e["state"]["running"].get("startedAt") for e in statuses if (e.get("state") or {}).get("running")}
+    running = {
+        e["name"]: e["state"]["running"].get("startedAt") for e in statuses if (e.get("state") or {}).get("running")
+    }
     emit = Emitter(namespace=meta["namespace"], pod=meta["name"], instance=spec.get("nodeName", ""))
     for container in spec.get("containers") or ():
         name = container["name"]

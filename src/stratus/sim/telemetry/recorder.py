@@ -103,7 +103,12 @@ class Recorder:
 
     def copy_state(self, other: Recorder) -> None:
         """Take over what another recorder has worked out, for a copy of its cluster."""
-        self._slots, self._last, self._seen, self._started = list(other._slots), other._last, other._seen, other._started
+        self._slots, self._last, self._seen, self._started = (
+            list(other._slots),
+            other._last,
+            other._seen,
+            other._started,
+        )
         self._begun = other._begun
         for name, table in other._steps.items():
             mine = self._steps[name] = {}
@@ -138,8 +143,8 @@ class Recorder:
             while place < len(versions) and versions[place].at < at:
                 latest[versions[place].key] = versions[place].now
                 place += 1
-            for key, obj in latest.items():
-                self._place(at, key, obj)
+            for key, last in latest.items():
+                self._place(at, key, last)
             first = tick
             while tick < len(ticks) and ticks[tick].at <= at:
                 tick += 1
@@ -265,7 +270,7 @@ class Recorder:
         """Return what containers use that do nothing an application describes."""
         if name not in ("container_cpu_usage_seconds_total", "container_memory_working_set_bytes"):
             return []
-        busy = {key for key in self._steps.get(name, {})}
+        busy = set(self._steps.get(name, {}))
         found = []
         for labels, steps in self._steps.get("container_start_time_seconds", {}).items():
             cpu, memory = self._rest(dict(labels))
@@ -326,5 +331,3 @@ class Recorder:
                 idle.append(("container_cpu_usage_seconds_total", labels, round(max(now - started, 0.0) * cpu, 6)))
                 idle.append(("container_memory_working_set_bytes", labels, memory))
         return idle
-
-

@@ -129,8 +129,9 @@ def _groups(document: Any) -> list[Any]:
         return _groups(document["spec"])
     files = document.get("serverFiles")
     found: list[Any] = []
-    for name in sorted(files) if isinstance(files, dict) else ():
-        found += _groups(files[name])
+    if isinstance(files, dict):
+        for name in sorted(files):
+            found += _groups(files[name])
     return found
 
 

@@ -57,7 +57,9 @@ def _parts(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _run(parts: tuple[tuple[str, str], ...], place: int, scope: dict[str, Any], *, live: bool = True) -> tuple[str, int]:
+def _run(
+    parts: tuple[tuple[str, str], ...], place: int, scope: dict[str, Any], *, live: bool = True
+) -> tuple[str, int]:
     """Fill until the end or an `else` or `end` of an enclosing block; returns the text and that place."""
     out: list[str] = []
     while place < len(parts):
@@ -138,7 +140,9 @@ def _piped(words: list[tuple[str, str]], place: int, scope: Mapping[str, Any]) -
     while True:
         terms: list[Any] = []
         name = ""
-        while (place < len(words) and words[place][1] not in ("|", ")")) or (place < len(words) and words[place][0] == "string"):
+        while (place < len(words) and words[place][1] not in ("|", ")")) or (
+            place < len(words) and words[place][0] == "string"
+        ):
             kind, word = words[place]
             if kind == "mark":
                 inner, place = _piped(words, place + 1, scope)
@@ -272,7 +276,7 @@ def printf(template: Any, *values: Any) -> str:
         value = rest.pop(0)
         spec = f"%{flags}{width or ''}{'.' + precision if precision is not None else ''}"
         if verb in "feEgG":
-            if not isinstance(value, int | float) or isinstance(value, bool) or isinstance(value, int):
+            if not isinstance(value, int | float) or isinstance(value, (bool, int)):
                 return f"%!{verb}({type(value).__name__.replace('str', 'string')}={_told(value)})"
             return str((spec + verb) % value) if math.isfinite(value) else _four(value)
         if verb == "d":

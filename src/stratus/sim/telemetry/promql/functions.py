@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import monthrange
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +58,7 @@ _CALENDAR: dict[str, Callable[[datetime], float]] = {
     "day_of_year": lambda d: d.timetuple().tm_yday,
     "month": lambda d: d.month,
     "year": lambda d: d.year,
-    "days_in_month": lambda d: (datetime(d.year + d.month // 12, d.month % 12 + 1, 1) - datetime(d.year, d.month, 1)).days,
+    "days_in_month": lambda d: monthrange(d.year, d.month)[1],
 }
 
 

@@ -41,15 +41,17 @@ def tokens(text: str) -> list[Token]:
     Raises:
         PromQLError: a character that begins nothing.
     """
-    found, place = [], 0
+    found: list[Token] = []
+    place = 0
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
             raise PromQLError(f"{position(text, place)}: parse error: unexpected character: {text[place]!r}")
         kind = match.lastgroup or ""
         # Inside brackets `[5m:1m]` a colon stands for itself; it begins a name only before a letter.
-        if (kind == "name" and match.group() == ":") or (kind == "name" and _in_range(found) and match.group()[0] == ":"):
-            kind, match = "op", re.compile(":").match(text, place)  # type: ignore[assignment]
+        alone = match.group() == ":" or (_in_range(found) and match.group()[0] == ":")
+        if kind == "name" and alone:
+            kind, match = "op", re.compile(":").match(text, place)
             assert match is not None
         if kind != "space":
             found.append(Token(kind, match.group(), place))

@@ -126,7 +126,8 @@ class _Reader:
             return boolean, None
         on = self.take().text.lower() == "on"
         labels = self.names("grouping opts")
-        side, include = "one", ()
+        side = "one"
+        include: tuple[str, ...] = ()
         if self.word() in ("group_left", "group_right"):
             if op in _SETS:
                 raise self.fail(f"no grouping allowed for {op!r} operation")
@@ -201,7 +202,7 @@ class _Reader:
             while not self.accept("}"):
                 label = self.take()
                 if label.kind not in ("name", "duration") or ":" in label.text:
-                    raise self.fail(f"unexpected {label.text!r} in label matching, expected identifier or \"}}\"", label)
+                    raise self.fail(f'unexpected {label.text!r} in label matching, expected identifier or "}}"', label)
                 op = self.take()
                 if op.text not in ("=", "!=", "=~", "!~"):
                     raise self.fail(f"unexpected {op.text!r} in label matching, expected label matching operator", op)
@@ -221,7 +222,7 @@ class _Reader:
         made = Matcher(label, op, value)
         if op in ("=~", "!~"):
             try:
-                made.pattern  # noqa: B018
+                made.pattern  # noqa: B018 -- compiles it
             except re.error as error:
                 raise self.fail(f"error parsing regexp: {error}: {value!r}", token) from None
         return made
@@ -242,7 +243,9 @@ class _Reader:
         if len(arguments) != wanted:
             raise self.fail(f"wrong number of arguments for aggregate expression provided, expected {wanted}", token)
         if kind_of(arguments[-1]) != "vector":
-            raise self.fail(f"expected type instant vector in aggregation expression, got {kind_of(arguments[-1])}", token)
+            raise self.fail(
+                f"expected type instant vector in aggregation expression, got {kind_of(arguments[-1])}", token
+            )
         parameter = arguments[0] if wanted == 2 else None
         if parameter is not None and kind_of(parameter) != PARAMETER[op]:
             raise self.fail(f"expected type {PARAMETER[op]} in aggregation parameter, got {kind_of(parameter)}", token)
@@ -331,7 +334,9 @@ class _Reader:
 
     def shifted(self, node: Node, token: Token, *, offset: float = 0.0, at: float | str | None = None) -> Node:
         if isinstance(node, Range):
-            return replace(node, selector=self.shifted(node.selector, token, offset=offset, at=at))
+            moved = self.shifted(node.selector, token, offset=offset, at=at)
+            assert isinstance(moved, Selector)
+            return replace(node, selector=moved)
         if not isinstance(node, Selector | Subquery):
             raise self.fail(
                 "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",

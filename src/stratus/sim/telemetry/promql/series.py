@@ -49,7 +49,8 @@ class Series:
         fell = values[1:] < values[:-1]
         if not fell.any():
             return values
-        return values + np.concatenate([[0.0], np.cumsum(np.where(fell, values[:-1], 0.0))])
+        mended: Floats = values + np.concatenate([[0.0], np.cumsum(np.where(fell, values[:-1], 0.0))])
+        return mended
 
     def since(self, start: float) -> Series:
         """Return the part of the series that is not older than a moment."""

@@ -25,8 +25,7 @@ def compact(value: float) -> str:
     exponent = math.floor(math.log10(abs(value)))
     if -4 <= exponent < 21:
         return shown(value)
-    text = np.format_float_scientific(value, unique=True, trim="-", exp_digits=2)
-    return text
+    return np.format_float_scientific(value, unique=True, trim="-", exp_digits=2)
 
 
 def timestamp(at: float) -> float | int:

@@ -43,7 +43,9 @@ def extrapolated(series: Series, ends: Floats, seconds: float, *, counter: bool,
             to_zero = np.where((change > 0) & (begin >= 0), sampled * (begin / change), np.inf)
         to_start = np.minimum(to_start, to_zero)
     near = average * 1.1
-    stretched = sampled + np.where(to_start < near, to_start, average / 2) + np.where(to_end < near, to_end, average / 2)
+    stretched = (
+        sampled + np.where(to_start < near, to_start, average / 2) + np.where(to_end < near, to_end, average / 2)
+    )
     factor = stretched / sampled
     return change * (factor / seconds if rate else factor), present
 

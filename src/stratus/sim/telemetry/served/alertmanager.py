@@ -98,9 +98,7 @@ class AlertmanagerApi:
                     "cluster": {"status": "disabled", "peers": []},
                     "config": {"original": f"route:\n  receiver: {RECEIVER}\nreceivers:\n- name: {RECEIVER}\n"},
                     "uptime": stamp(self._seen.begun),
-                    "versionInfo": dict.fromkeys(
-                        ("branch", "buildDate", "buildUser", "goVersion", "revision"), ""
-                    )
+                    "versionInfo": dict.fromkeys(("branch", "buildDate", "buildUser", "goVersion", "revision"), "")
                     | {"version": "0.25.0"},
                 }
             )
@@ -112,7 +110,9 @@ class AlertmanagerApi:
         active, silenced = asked.flag("active", True), asked.flag("silenced", True)
         found = []
         # Rules of the same name may give the same alert: it is told once, as of the one that fired first.
-        firing = sorted((a for a in self._seen.alerting.active(now) if a.fired is not None), key=lambda a: a.fired or 0.0)
+        firing = sorted(
+            (a for a in self._seen.alerting.active(now) if a.fired is not None), key=lambda a: a.fired or 0.0
+        )
         for one in {a.labels: a for a in reversed(firing)}.values():
             labels = dict(one.labels)
             if not all(m.matches(labels.get(m.label, "")) for m in filters):
@@ -154,7 +154,7 @@ class AlertmanagerApi:
         text = json.dumps([matchers, starts, ends, author, comment, len(self._silences)], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         made = known or "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
-        parsed = tuple(Matcher(m["name"], _operator(m), m["value"]) for m in matchers)
+        parsed = tuple(Matcher(str(m["name"]), _operator(m), str(m["value"])) for m in matchers)
         self._silences[made] = Silence(made, matchers, max(starts, now), ends, author, comment, now, parsed)
         return told({"silenceID": made})
 

@@ -215,5 +215,3 @@ def _trace(trace: Trace) -> dict[str, Any]:
 def _tag(key: str, value: Any) -> dict[str, Any]:
     kind = "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else "string"
     return {"key": key, "type": kind, "value": value}
-
-

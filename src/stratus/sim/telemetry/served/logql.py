@@ -14,7 +14,7 @@ from stratus.sim.telemetry.promql.parser import parse
 
 _RANGES = {"count_over_time", "rate", "bytes_over_time", "bytes_rate", "absent_over_time"}
 _LOGFMT = re.compile(r'([\w.]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
-_STAGE = re.compile(r'\s*(\|=|!=|\|~|!~|\|)\s*')
+_STAGE = re.compile(r"\s*(\|=|!=|\|~|!~|\|)\s*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`')
 _FILTER = re.compile(r'([A-Za-z_]\w*)\s*(==|=~|!~|!=|>=|<=|=|>|<)\s*("(?:[^"\\]|\\.)*"|`[^`]*`|[\d.]+(?:ms|s|m|h)?)')
 
@@ -65,7 +65,9 @@ def parse_logql(text: str) -> LogSelector | Counting:
     if bare.startswith("{"):
         selector, end = _selector(bare, 0)
         if bare[end:].strip():
-            raise PromQLError(f"parse error at line 1, col {end + 1}: syntax error: unexpected {bare[end:].strip()[:20]!r}")
+            raise PromQLError(
+                f"parse error at line 1, col {end + 1}: syntax error: unexpected {bare[end:].strip()[:20]!r}"
+            )
         return selector
     logs: list[tuple[str, LogSelector, bool]] = []
     out, place = [], 0
@@ -84,11 +86,13 @@ def parse_logql(text: str) -> LogSelector | Counting:
             out.append(f"absent_over_time({inner})")
         else:
             over = "sum_over_time" if function.startswith("bytes") else "count_over_time"
-            out.append(f"{over}({inner})" if function.endswith("time") else f"({over}({inner}) / {seconds_of(window):g})")
+            out.append(
+                f"{over}({inner})" if function.endswith("time") else f"({over}({inner}) / {seconds_of(window):g})"
+            )
         place = end + closing.end()
     out.append(bare[place:])
     if not logs:
-        raise PromQLError("parse error: neither a stream selector such as {app=\"x\"} nor a count over one")
+        raise PromQLError('parse error: neither a stream selector such as {app="x"} nor a count over one')
     parse("".join(out))
     return Counting("".join(out), logs)
 
@@ -100,8 +104,8 @@ def _selector(text: str, place: int) -> tuple[LogSelector, int]:
     found = LogSelector(tuple(m for m in node.matchers if m.label != "__name__"))
     if not found.matchers or all(m.matches("") for m in found.matchers):
         raise PromQLError(
-            "parse error: queries require at least one regexp or equality matcher that does not have an empty-compatible "
-            "value"
+            "parse error: queries require at least one regexp or equality matcher that does not have an "
+            "empty-compatible value"
         )
     while True:
         match = _STAGE.match(text, end)
@@ -145,7 +149,9 @@ def _piped(text: str, place: int) -> tuple[Stage, int]:
         return (_json if word.group() == "json" else _logfmt), word.end()
     match = _FILTER.match(text, place)
     if match is None:
-        raise PromQLError(f"parse error: unknown stage {text[place : place + 20]!r}; known are json, logfmt and filters")
+        raise PromQLError(
+            f"parse error: unknown stage {text[place : place + 20]!r}; known are json, logfmt and filters"
+        )
     stages = [_labelled(*match.groups())]
     end = match.end()
     while (more := re.compile(r"\s*(?:,|and\b)\s*").match(text, end)) is not None:

@@ -119,7 +119,9 @@ class LokiApi:
                         kept.setdefault(tuple(sorted(passed[1].items())), []).append((at, value))
             for key, events in kept.items():
                 events.sort()
-                yield Series({**dict(key), "__name__": name}, array([a for a, _ in events]), array([v for _, v in events]))
+                yield Series(
+                    {**dict(key), "__name__": name}, array([a for a, _ in events]), array([v for _, v in events])
+                )
 
 
 def _moment(asked: Asked, name: str, default: float) -> float:

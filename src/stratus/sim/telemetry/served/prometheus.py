@@ -273,9 +273,7 @@ def instant_data(found: Query, at: float) -> dict[str, Any]:
     if found.kind == "string":
         return {"resultType": "string", "result": [timestamp(at), found.text]}
     if found.kind == "matrix":
-        rows = [
-            {"metric": s.labels, "values": _points(s.times.tolist(), s.values.tolist())} for s in found.samples
-        ]
+        rows = [{"metric": s.labels, "values": _points(s.times.tolist(), s.values.tolist())} for s in found.samples]
         return {"resultType": "matrix", "result": rows}
     if found.kind == "scalar":
         return {"resultType": "scalar", "result": [timestamp(at), shown(float(found.rows.values[0, 0]))]}

@@ -110,9 +110,7 @@ class Asked:
             try:
                 return parse_iso(raw)
             except ValueError:
-                raise BadRequest(
-                    f'invalid parameter "{name}": cannot parse "{raw}" to a valid timestamp'
-                ) from None
+                raise BadRequest(f'invalid parameter "{name}": cannot parse "{raw}" to a valid timestamp') from None
         if value != value or abs(value) > 1e12:
             raise BadRequest(f'invalid parameter "{name}": cannot parse "{raw}" to a valid timestamp')
         return value

@@ -1,4 +1,4 @@
-"""Plays single requests from the figures of a tick: which spans one of them leaves, the same whenever it is asked for."""
+"""Plays single requests from the figures of a tick: which spans one of them leaves, the same at every asking."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class _Player:
             for number in range(min(count, 8)):
                 if len(self.trace.spans) >= MOST_SPANS:
                     break
-                # What fails below without failing this operation is what the program bears: it fails as often as it does.
+                # What fails below without failing this operation is what the program bears: as often as it does.
                 bears = broken > 2.0 * share + 1e-9
                 bad = (forced and number == 0) or (bears and self.fails(one, calls, number))
                 done = self.call(one, calls, span.id, inner, bad, depth)
