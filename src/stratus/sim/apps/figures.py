@@ -85,7 +85,7 @@ Served = tuple[str, str, str]
 """(namespace, service, operation)."""
 
 Link = tuple[str, str, str, str, str, str]
-"""(namespace, caller, its operation, callee, operation asked for, protocol); a user's caller and operation are empty."""
+"""(namespace, caller, its operation, callee, its operation, protocol); a user's caller and operation are empty."""
 
 
 @dataclass(frozen=True, slots=True)
