@@ -1,4 +1,4 @@
-"""Alerts: they wait, fire, keep their start, and end."""
+"""Alerts: they wait, fire, keep their start, and end; asked for early or late, they are the same."""
 
 from __future__ import annotations
 
@@ -7,195 +7,150 @@ from typing import Any
 
 import pytest
 
-from stratus.kit.clock import VirtualClock, iso
-from stratus.sim.apps.figures import ServiceFigures, Tick, UseFigures
+from stratus.kit.clock import VirtualClock
+from stratus.sim.apps.figures import Tick
+from stratus.sim.apps.runtime import AppRuntime
+from stratus.sim.cluster import EmbeddedCluster
+from stratus.sim.registry import ImageRegistry
 from stratus.sim.store import Store
-from stratus.sim.telemetry.alerting import Alerting
+from stratus.sim.telemetry.alerting import Active
 from stratus.sim.telemetry.history import History
+from stratus.sim.telemetry.observatory import Observatory
 from stratus.sim.telemetry.rules import parse_rules
 
-START = 1_000_000.0
+START = 1_000_005.0
 
 
 class Scene:
-    """Rules over a store and a history that a test fills by hand."""
+    """Rules over a store that a test fills by hand."""
 
-    def __init__(self, rules: str) -> None:
+    def __init__(self, rule: str) -> None:
         self.clock = VirtualClock(START)
         self.store = Store(self.clock, random.Random(0))
         self.history = History()
-        self.alerting = Alerting(parse_rules(f"rules:\n  - {{{rules}}}\n", "x"), self.store, self.history)
+        rules = parse_rules(f"groups: [{{name: g, rules: [{rule}]}}]", "x")
+        runtime = AppRuntime(ImageRegistry())
+        self.seen = Observatory(rules, self.store, self.history, runtime, self.clock.now, START)
 
-    def go(self, seconds: float = 15.0) -> list[Any]:
+    def go(self, seconds: float = 15.0) -> list[Active]:
         self.clock.advance(seconds)
-        self.alerting.evaluate(self.clock.now())
-        return self.alerting.firing(self.clock.now())
+        return list(self.seen.alerting.active(self.clock.now()))
 
-    def traffic(self, rate: float, errors: float = 0.0, p95: float = 0.1, *, ticks: int = 3) -> list[Any]:
-        for _ in range(ticks):
-            self.clock.advance(5.0)
-            services = {("ns", "web"): ServiceFigures(rate, errors, p95, 2 * p95)} if rate else {}
-            use = (UseFigures("ns", "web-1", "web", 0.1, 0.1, errors, 1.0, 0.0),)
-            self.history.add(Tick(self.clock.now(), 5.0, services, {}, use))
-        return self.go(0.0)
+    def states(self, seconds: float = 15.0) -> list[str]:
+        return [a.state for a in self.go(seconds)]
 
-    def pod(self, phase: str = "Running", *, ready: bool = True, **status: Any) -> None:
-        conditions = [{"type": "Ready", "status": "True" if ready else "False"}, *status.pop("conditions", [])]
-        obj = {
-            "metadata": {"name": "web-1", "namespace": "ns", "uid": "u"},
-            "spec": {},
-            "status": {"phase": phase, "conditions": conditions, **status},
-        }
-        if self.store.get("pods", "ns", "web-1") is None:
-            self.store.create("pods", obj)
+    def replicas(self, count: int, name: str = "web") -> None:
+        obj = {"metadata": {"name": name, "namespace": "ns"}, "spec": {"replicas": 2}, "status": {"replicas": count}}
+        if self.store.get("deployments.apps", "ns", name) is None:
+            self.store.create("deployments.apps", obj)
         else:
-            self.store.update("pods", obj)
+            self.store.update("deployments.apps", obj)
+
+
+LOW = "expr: 'sum by (namespace, deployment) (kube_deployment_status_replicas) < 2'"
 
 
 def test_an_alert_fires_once_its_condition_has_held_long_enough_and_ends_with_it() -> None:
-    scene = Scene("alert: E, over: requests, figure: error_rate, above: 0.1, window: 30, for: 30, severity: critical")
-    assert scene.traffic(10, 0.0) == []
-    assert scene.traffic(10, 0.9) == []
-    began = scene.clock.now()
-    assert scene.traffic(10, 0.9) == []
-    (alert,) = scene.traffic(10, 0.9)
-    assert alert.name == "E"
-    assert alert.severity == "critical"
-    assert alert.labels == {"alertname": "E", "namespace": "ns", "service": "web", "severity": "critical"}
-    assert alert.starts_at == began
-    (later,) = scene.traffic(10, 0.9)
-    assert later.starts_at == began
-    assert later.fingerprint == alert.fingerprint
-    scene.traffic(10, 0.0)
-    assert scene.traffic(10, 0.0) == []
+    scene = Scene("{alert: Low, " + LOW + ", for: 30s, labels: {severity: critical, much: '{{ $value }}'}}")
+    scene.replicas(2)
+    assert scene.states() == []
+    scene.replicas(1)
+    assert scene.states() == ["pending"]
+    assert scene.states() == ["pending"]
+    (alert,) = scene.go()
+    assert alert.state == "firing"
+    assert dict(alert.labels) == {
+        "alertname": "Low", "namespace": "ns", "deployment": "web", "severity": "critical", "much": "1",
+    }  # fmt: skip
+    assert alert.since == START + 30 - (START % 15)
+    (later,) = scene.go(60)
+    assert (later.since, later.fired, later.labels) == (alert.since, alert.fired, alert.labels)
+    scene.replicas(2)
+    assert scene.states() == []
 
 
 def test_a_condition_that_is_interrupted_starts_anew() -> None:
-    scene = Scene("alert: L, over: requests, figure: p95, above: 1, window: 15, for: 20")
-    assert scene.traffic(10, p95=2) == []
-    assert scene.traffic(10, p95=0.1) == []
-    assert scene.traffic(10, p95=2) == []
-    assert scene.traffic(10, p95=2) == []
-    assert len(scene.traffic(10, p95=2)) == 1
+    scene = Scene("{alert: Low, " + LOW + ", for: 30s}")
+    for count, states in ((1, ["pending"]), (1, ["pending"]), (2, []), (1, ["pending"]), (1, ["pending"])):
+        scene.replicas(count)
+        assert scene.states() == states
+    assert scene.states() == ["firing"]
 
 
-def test_little_traffic_says_nothing_about_errors() -> None:
-    scene = Scene("alert: E, over: requests, figure: error_rate, above: 0.1, window: 15, min_rate: 1")
-    assert scene.traffic(0.5, 1.0) == []
-    assert len(scene.traffic(5, 1.0)) == 1
+def test_an_alert_may_go_on_for_a_while_after_its_condition() -> None:
+    scene = Scene("{alert: Low, " + LOW + ", keep_firing_for: 40s}")
+    scene.replicas(1)
+    assert scene.states() == ["firing"]
+    scene.replicas(2)
+    assert [scene.states() for _ in range(4)] == [["firing"], ["firing"], [], []]
 
 
-def test_traffic_that_stops_is_noticed_only_where_there_was_some() -> None:
-    scene = Scene("alert: N, over: requests, figure: rate, below: 0.001, window: 30")
-    assert scene.traffic(0, ticks=6) == []
-    assert scene.traffic(10) == []
-    assert scene.traffic(0) == []
-    (alert,) = scene.traffic(0, ticks=6)
-    assert alert.service == "web"
+def test_every_series_has_an_alert_of_its_own() -> None:
+    scene = Scene("{alert: Low, " + LOW + "}")
+    scene.replicas(1, "a")
+    scene.replicas(0, "b")
+    assert {(dict(a.labels)["deployment"], a.value) for a in scene.go()} == {("a", 1.0), ("b", 0.0)}
+    scene.store.delete("deployments.apps", "ns", "a")
+    assert [dict(a.labels)["deployment"] for a in scene.go()] == ["b"]
 
 
-@pytest.mark.parametrize(
-    ("condition", "pod", "held"),
-    [
-        ("failed", {"phase": "Failed"}, True),
-        ("failed", {"phase": "Running"}, False),
-        ("pending", {"phase": "Pending", "ready": False}, True),
-        ("not-ready", {"ready": False}, True),
-        ("not-ready", {"phase": "Succeeded", "ready": False}, False),
-        ("not-ready", {}, False),
-        (
-            "unschedulable",
-            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3"}]},
-            True,
-        ),
-    ],
-)
-def test_conditions_of_pods(condition: str, pod: dict[str, Any], held: bool) -> None:
-    scene = Scene(f"alert: P, over: pods, condition: {condition}")
-    scene.pod(**pod)
-    found = scene.go()
-    assert bool(found) is held
-    if held:
-        assert found[0].labels["pod"] == "web-1"
+def test_a_rule_that_cannot_be_evaluated_is_told_and_the_others_go_on() -> None:
+    bad = "{alert: Bad, expr: 'up + on () group_left () kube_deployment_status_replicas'}"
+    scene = Scene(bad + ", {alert: Low, " + LOW + "}")
+    scene.store.create("nodes", {"metadata": {"name": "n"}, "spec": {}, "status": {}})
+    scene.replicas(1, "a")
+    scene.replicas(1, "b")
+    scene.history.add(Tick(START, 5.0, {}, {}, ()))
+    assert {a.rule.alert for a in scene.go()} == {"Low"}
+    assert "many-to-many" in scene.seen.alerting.errors["g", 0]
 
 
-def container(**state: Any) -> dict[str, Any]:
-    return {"containerStatuses": [{"name": "web", **state}]}
+def test_groups_are_evaluated_in_their_interval() -> None:
+    scene = Scene("{alert: Low, " + LOW + "}")
+    group = scene.seen.rules.groups[0].model_copy(update={"interval": 60.0})
+    scene.seen.rules = scene.seen.rules.model_copy(update={"groups": (group,)})
+    scene.replicas(1)
+    found = [bool(scene.states()) for _ in range(5)]
+    assert found.index(True) == [(START + 15 * n) // 60 > START // 60 for n in range(1, 6)].index(True)
 
 
-def test_conditions_of_containers() -> None:
-    waiting = Scene("alert: W, over: containers, condition: waiting")
-    waiting.pod(ready=False, **container(state={"waiting": {"reason": "ContainerCreating"}}))
-    assert waiting.go() == []
-    waiting.pod(ready=False, **container(state={"waiting": {"reason": "ImagePullBackOff"}}))
-    (alert,) = waiting.go()
-    assert alert.labels["container"] == "web"
+def history(cluster: EmbeddedCluster) -> list[Any]:
+    alerts = [(a.labels, a.state, a.since, a.fired, a.value) for a in cluster.observatory.alerting.active(_now(cluster))]
+    series = cluster.observatory.engine.instant("count_over_time(ALERTS[1h])", _now(cluster)).values()
+    return [alerts, sorted((sorted(labels.items()), value) for labels, value in series)]
 
 
-def test_a_crash_loop_is_remembered_between_its_restarts() -> None:
-    scene = Scene("alert: C, over: containers, condition: crash-looping, window: 60")
-    scene.pod(ready=False, **container(state={"waiting": {"reason": "CrashLoopBackOff"}}))
-    assert len(scene.go()) == 1
-    scene.pod(**container(state={"running": {}}))
-    assert len(scene.go(45)) == 1
-    assert scene.go(45) == []
+def _now(cluster: EmbeddedCluster) -> float:
+    return cluster.clock.now()
 
 
-def test_a_kill_for_want_of_memory_is_told_for_a_while() -> None:
-    scene = Scene("alert: O, over: containers, condition: oom-killed, window: 60")
-    ended = {"terminated": {"reason": "OOMKilled", "finishedAt": iso(START)}}
-    scene.pod(**container(state={"running": {}}, lastState=ended))
-    assert len(scene.go(30)) == 1
-    assert scene.go(60) == []
+def test_asking_often_late_or_in_a_copy_gives_the_same_alerts(hotel: EmbeddedCluster) -> None:
+    with hotel.fork() as often, hotel.fork() as late:
+        for cluster in (often, late):
+            cluster.inject("wrong-target-port")
+        copies = []
+        for _ in range(22):
+            often.advance(13)
+            list(often.observatory.alerting.active(_now(often)))
+            if len(copies) < 1 and _now(often) - _now(hotel) > 150:
+                copies.append(often.fork())
+        late.advance(22 * 13)
+        (copy,) = copies
+        with copy:
+            copy.advance(_now(often) - _now(copy))
+            assert history(often) == history(late) == history(copy)
+        assert any(state == "firing" for _, state, *_ in history(late)[0])
 
 
-def test_throttling_comes_from_the_last_tick() -> None:
-    scene = Scene("alert: T, over: containers, condition: throttled, above: 0.25")
-    assert scene.traffic(1, errors=0.2) == []
-    (alert,) = scene.traffic(1, errors=0.9)
-    assert alert.labels["container"] == "web"
+def test_nothing_is_worked_out_while_nobody_asks(hotel: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stratus.sim.telemetry.recorder import Recorder
 
+    def never(*_: Any) -> None:
+        raise AssertionError("somebody looked")
 
-@pytest.mark.parametrize(
-    ("condition", "wanted", "available", "held"),
-    [
-        ("replicas-mismatch", 3, 2, True),
-        ("replicas-mismatch", 3, 3, False),
-        ("none-available", 1, 0, True),
-        ("none-available", 0, 0, False),
-        ("none-available", 2, 1, False),
-    ],
-)
-def test_conditions_of_deployments(condition: str, wanted: int, available: int, held: bool) -> None:
-    scene = Scene(f"alert: D, over: deployments, condition: {condition}, description: '{{deployment}}: {{value}}'")
-    status = {"availableReplicas": available} if available else {}
-    obj = {"metadata": {"name": "web", "namespace": "ns"}, "spec": {"replicas": wanted}, "status": status}
-    scene.store.create("deployments.apps", obj)
-    found = scene.go()
-    assert bool(found) is held
-    if held:
-        assert found[0].annotations["description"] == f"web: {available} of {wanted}"
-
-
-def test_a_copy_goes_on_where_the_original_was() -> None:
-    scene = Scene("alert: P, over: pods, condition: pending, for: 30")
-    scene.pod("Pending", ready=False)
-    scene.go()
-    began = scene.clock.now()
-    twin = Alerting(scene.alerting.rules, scene.store, scene.history)
-    twin.copy_state(scene.alerting)
-    twin.evaluate(began + 30)
-    (alert,) = twin.firing(began + 30)
-    assert alert.starts_at == began
-    assert scene.alerting.firing(began + 15) == []
-
-
-def test_a_node_that_is_not_ready_is_told_without_a_namespace() -> None:
-    scene = Scene("alert: N, over: nodes, condition: node-not-ready, for: 30")
-    for name, status in (("a", "True"), ("b", "Unknown")):
-        conditions = [{"type": "Ready", "status": status}]
-        scene.store.create("nodes", {"metadata": {"name": name}, "spec": {}, "status": {"conditions": conditions}})
-    assert scene.go() == []
-    (alert,) = scene.go(30)
-    assert alert.labels["node"] == "b"
-    assert alert.namespace == ""
+    with hotel.fork() as cluster:
+        monkeypatch.setattr(Recorder, "catch_up", never)
+        cluster.inject("wrong-target-port")
+        cluster.advance(300)
+        monkeypatch.undo()
+        assert list(cluster.observatory.alerting.active(_now(cluster)))
