@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stratus.sim.api import ApiServer, Request, User
+from stratus.sim.api import ApiServer, Request, Response, User
 from stratus.sim.api.server import Answer
 from stratus.sim.identities import VIEWERS
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_KEPT_HEADERS = ("content-type", "accept", "user-agent", "impersonate-user", "impersonate-group")
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+_KEPT_HEADERS = ("content-type", "accept", "user-agent")
+_KEPT_PREFIX = "impersonate-"
 
 
 class RecordingApi(ApiServer):
@@ -22,6 +24,9 @@ class RecordingApi(ApiServer):
         record: gets the request as JSON data when it may change something, None when it only reads; what it raises
             keeps the request from being handled.
         lock: held while a request is handled.
+
+    Attributes:
+        scrape: gives what a scraper of `/metrics` gets.
     """
 
     def __init__(
@@ -30,12 +35,19 @@ class RecordingApi(ApiServer):
         super().__init__(*args, **options)
         self._record = record
         self._lock = lock
+        self.scrape: Callable[[], str] | None = None
 
     def handle(self, request: Request) -> Answer:
         """Answer one request."""
         with self._lock:
             self._record(request_data(request) if may_change(request) else None)
             return super().handle(request)
+
+    def _non_resource(self, request: Request, path: str, user: User) -> Response:
+        found = super()._non_resource(request, path, user)
+        if path == "/metrics" and request.method == "GET" and self.scrape is not None:
+            return Response(200, body=self.scrape().encode(), content_type=EXPOSITION)
+        return found
 
 
 def may_change(request: Request) -> bool:
@@ -56,9 +68,11 @@ def request_data(request: Request) -> dict[str, Any]:
     data: dict[str, Any] = {
         "method": request.method,
         "target": request.target,
-        "headers": {k: v for k, v in request.headers.items() if k in _KEPT_HEADERS},
+        "headers": {k: v for k, v in request.headers.items() if k in _KEPT_HEADERS or k.startswith(_KEPT_PREFIX)},
         "user": [user.name, list(user.groups)],
     }
+    if user.uid or user.extra:
+        data["user"] += [user.uid, {k: list(v) for k, v in user.extra.items()}]
     if request.obj is not None:
         data["obj"] = request.obj
     else:
@@ -68,8 +82,10 @@ def request_data(request: Request) -> dict[str, Any]:
 
 def request_of(data: Mapping[str, Any]) -> Request:
     """Return the request that some data describes."""
-    name, groups = data["user"]
+    name, groups, *more = data["user"]
+    uid, extra = more or ("", {})
+    user = User(name, tuple(groups), uid, {k: tuple(v) for k, v in extra.items()})
     body = base64.b64decode(data.get("body", ""))
     return Request(
-        data["method"], data["target"], data["headers"], body, User(name, tuple(groups)), obj=data.get("obj")
+        data["method"], data["target"], data["headers"], body, user, obj=data.get("obj")
     )

@@ -56,6 +56,12 @@ class Observatory:
         """Work everything out up to now."""
         self.alerting.catch_up(self.now())
 
+    def scrape(self) -> str:
+        """Return what a Prometheus that scrapes the cluster is given now."""
+        from stratus.sim.telemetry.exposition import exposition
+
+        return exposition(self.recorder.present())
+
     @property
     def recorder(self) -> Recorder:
         """Return the series."""

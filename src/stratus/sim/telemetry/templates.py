@@ -258,7 +258,10 @@ def humanize_timestamp(value: Any) -> str:
     number = _number(value)
     if not math.isfinite(number):
         return _four(number)
-    at = datetime.fromtimestamp(number, UTC)
+    try:
+        at = datetime.fromtimestamp(number, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise TemplateError(f"{number!r} is no time that can be told") from None
     fraction = f"{at.microsecond / 1e6:.6f}"[1:].rstrip("0").rstrip(".") if at.microsecond else ""
     return f"{at:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
 

@@ -10,7 +10,7 @@ import numpy as np
 from stratus.kit.clock import iso
 from stratus.sim.telemetry.alerting import Active
 from stratus.sim.telemetry.catalogue import help_of, type_of
-from stratus.sim.telemetry.exposition import exposition, federated
+from stratus.sim.telemetry.exposition import federated
 from stratus.sim.telemetry.observatory import Observatory
 from stratus.sim.telemetry.promql.evaluator import Query
 from stratus.sim.telemetry.promql.lexer import PromQLError, seconds_of
@@ -35,7 +35,7 @@ class PrometheusApi:
         """Return the answer, None for a path of others."""
         path = asked.path
         if path == "/metrics":
-            return text(exposition(self._seen.recorder.present()), content=_EXPOSITION)
+            return text(self._seen.scrape(), content=_EXPOSITION)
         if path == "/federate":
             return self._federate(asked)
         if path in ("/-/ready", "/-/healthy"):
@@ -157,11 +157,12 @@ class PrometheusApi:
 
     def _metadata(self, asked: Asked) -> Any:
         wanted, limit = asked.one("metric"), asked.whole("limit", -1)
-        names = dict.fromkeys(family for family, _ in map(type_of, self._seen.recorder.names()))
+        scraped = [name for name in self._seen.recorder.names() if not name.startswith("ALERTS")]
+        names = dict.fromkeys(family for family, _ in map(type_of, scraped))
         found = {
             name: [{"type": kind, "help": help_of(name), "unit": ""}]
             for name in names
-            for kind in [_family_kind(name, self._seen.recorder.names())]
+            for kind in [_family_kind(name, scraped)]
             if not wanted or name == wanted
         }
         return dict(list(found.items())[:limit]) if limit >= 0 else found
