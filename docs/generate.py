@@ -18,6 +18,7 @@ from stratus.cli.main import app
 from stratus.model.reports import Report
 from stratus.settings import Settings
 from stratus.sim.apps.reference import page as applications_page
+from stratus.sim.faults.reference import page as faults_page
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -29,6 +30,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "cli.md": cli_page(),
         "applications.md": applications_page(),
+        "faults.md": faults_page(),
     }
 
 

@@ -128,7 +128,7 @@ def test_a_scenario_is_played(served: EmbeddedCluster, tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["inject", "no-such"], "no fault 'no-such'; known are: any-"),
+        (["inject", "no-such"], "no fault 'no-such'; known are: anti-affinity, any-"),
         (["inject", "any-scaled-to-zero", "--arg", "workload=ghost"], "there is no Deployment ghost"),
         (["inject", FAULT, "--arg", "x"], "an argument is `name=value`, not 'x'"),
         (["inject", FAULT, "--ramp", "x=fast"], "--ramp is `name=START:SECONDS`"),

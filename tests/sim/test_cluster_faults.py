@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,9 +12,12 @@ import pytest
 from stratus.sim.apps.loader import load_application, shipped
 from stratus.sim.cluster import EmbeddedCluster
 from stratus.sim.faults.engine import FaultEngine, FaultSpec
+from stratus.sim.faults.engine import shipped as shipped_faults
 from stratus.sim.faults.takeback import decided
 
 NS = "hotel-reservation"
+#: Whether to wait after each healing until the last alert is gone, too.
+LONG = os.environ.get("STRATUS_LONG") == "1"
 FAULTS = [
     pytest.param(app, fault, id=f"{app}:{fault.id}")
     for app in shipped()
@@ -91,8 +96,8 @@ def test_a_fault_shows_and_healing_puts_everything_back(
         before = wanted_state(cluster)
         cluster.inject(fault.id)
         seen: set[str] = set()
-        for _ in range(40):
-            cluster.advance(15)
+        for _ in range(20):
+            cluster.advance(30)
             seen |= firing(cluster)
             if fault.alerts and set(fault.alerts) <= seen:
                 break
@@ -106,16 +111,99 @@ def test_a_fault_shows_and_healing_puts_everything_back(
             assert not seen, "what is no fault raises no alert"
         cluster.heal(fault.id)
         assert not injection.problems
-        for _ in range(60):
-            cluster.advance(15)
+        cluster.advance(60)
+        assert differences(before, wanted_state(cluster)) == {}
+        assert cluster.injected() == ()
+        if not LONG:
+            return
+        for _ in range(15):
+            cluster.advance(60)
             if not firing(cluster):
                 break
         assert firing(cluster) == set()
-        assert cluster.injected() == ()
         assert differences(before, wanted_state(cluster)) == {}
         tick = cluster.history.last(cluster.clock.now())
         assert tick is not None
         assert max(s.error_rate for s in tick.services.values()) < 0.05
+
+
+#: The faults for any workload, with arguments for Hotel Reservation.
+ANY: dict[str, dict[str, Any]] = {
+    "any-autoscaler": {"workload": "geo"},
+    "any-bad-command": {"workload": "geo"},
+    "any-bad-env": {"workload": "search", "env": "RATE_ADDR", "value": "elsewhere:1"},
+    "any-bad-image": {"workload": "geo", "image": "nginx:missing"},
+    "any-chaos": {"kind": "HTTPChaos", "label": "io.kompose.service", "value": "frontend",
+                  "spec": {"target": "Request", "port": 5000, "path": "*", "abort": True}},
+    "any-cpu-limit": {"workload": "rate", "limit": "20m"},
+    "any-flag": {"flag": "slow", "variant": "on"},
+    "any-image-gone": {"image": "docker.io/library/mongo:*"},
+    "any-impossible-request": {"workload": "geo"},
+    "any-init-container-fails": {"workload": "geo"},
+    "any-init-container-hangs": {"workload": "geo"},
+    "any-liveness-probe": {"workload": "geo"},
+    "any-memory-limit": {"workload": "geo", "limit": "4Mi"},
+    "any-missing-env": {"workload": "rate", "env": "MEMC_TIMEOUT"},
+    "any-network-delay": {"label": "io.kompose.service", "value": "geo"},
+    "any-network-deny": {"label": "io.kompose.service", "value": "geo"},
+    "any-network-loss": {"label": "io.kompose.service", "value": "geo"},
+    "any-node-not-ready": {"node": "node3"},
+    "any-node-selector": {"workload": "geo"},
+    "any-readiness-probe": {"workload": "geo"},
+    "any-scaled-to-zero": {"workload": "geo"},
+    "any-secret": {"secret": "token", "key": "password"},
+    "any-service-missing": {"service": "geo"},
+    "any-surge": {"factor": 3},
+    "any-tainted-node": {"node": "node1"},
+    "any-wrong-architecture": {"workload": "geo"},
+    "any-wrong-selector": {"service": "geo"},
+    "any-wrong-target-port": {"service": "geo"},
+}  # fmt: skip
+FLAGS = '{"flags": {"slow": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off"}}}'
+
+
+@pytest.mark.parametrize("fault", [f for f in shipped_faults("generic") if f.id != "any-surge"], ids=lambda f: f.id)
+def test_a_fault_for_any_workload(hotel: EmbeddedCluster, fault: FaultSpec) -> None:
+    hands = hotel.faulting.hands
+    flags = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flagd-config"}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "data": {"password": "eA=="}}
+    hands.create({**flags, "data": {"demo.flagd.json": FLAGS}}, NS)
+    hands.create(secret, NS)
+    before, rules = wanted_state(hotel), hotel.registry.exists("mongo:4.4.6")
+    hotel.inject(fault.id, **ANY[fault.id])
+    hotel.advance(150)
+    if fault.id == "any-image-gone":
+        assert not hotel.registry.exists("mongo:4.4.6")
+    else:
+        assert wanted_state(hotel) != before
+    if fault.truth is not None:
+        truth = fault.expected(ANY[fault.id])
+        assert truth is not None
+        kind, _, name = truth.object.partition("/")
+        assert (hands.find(kind, NS, name) is None) is (fault.id == "any-service-missing")
+    assert not set(fault.alerts) - firing(hotel)
+    hotel.heal(fault.id)
+    hotel.advance(60)
+    assert differences(before, wanted_state(hotel)) == {}
+    assert hotel.registry.exists("mongo:4.4.6") == rules
+
+
+def test_a_surge_is_seen(hotel: EmbeddedCluster) -> None:
+    before = hotel.history.last(hotel.clock.now())
+    hotel.inject("any-surge", factor=3)
+    hotel.advance(30)
+    after = hotel.history.last(hotel.clock.now())
+    assert before is not None
+    assert after is not None
+    assert after.services[NS, "frontend"].rate > 2.5 * before.services[NS, "frontend"].rate
+
+
+def test_injecting_and_healing_cost_milliseconds(hotel: EmbeddedCluster) -> None:
+    begun = time.process_time()
+    for _ in range(10):
+        hotel.inject("wrong-target-port")
+        hotel.heal("wrong-target-port")
+    assert (time.process_time() - begun) / 20 < 0.02
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

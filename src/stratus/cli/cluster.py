@@ -60,7 +60,12 @@ def up(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     telemetry_port: Annotated[
         int | None,
-        typer.Option("--telemetry-port", min=0, max=65535, help="Serve telemetry here as well; 0 takes a free port."),
+        typer.Option(
+            "--telemetry-port",
+            min=0,
+            max=65535,
+            help="Serve telemetry (Prometheus, Alertmanager, Jaeger, Loki) here; 0 takes a free port.",
+        ),
     ] = None,
     kubeconfig_out: Annotated[Path | None, typer.Option("--kubeconfig-out", help="Write a kubeconfig here.")] = None,
     viewer_kubeconfig_out: Annotated[
@@ -101,7 +106,7 @@ def up(
         front = stack.enter_context(cluster.serve(host=host, port=port, speed=speed, follow_wall_clock=follow))
         told: dict[str, Any] = {"url": front.url}
         if telemetry_port is not None:
-            told["telemetry"] = stack.enter_context(_telemetry(cluster, host, telemetry_port))
+            told["telemetry"] = stack.enter_context(cluster.serve_telemetry(host=host, port=telemetry_port)).url
         path = kubeconfig_out or Path(f"stratus-{front.port}.kubeconfig")
         control = path.with_name(path.name + SUFFIX)
         told |= {"kubeconfig": str(path.resolve()), "application": cluster.application}
@@ -174,12 +179,6 @@ def _reopened(
 def _catch_up(cluster: EmbeddedCluster) -> None:
     """Let the cluster come to the present."""
     cluster.advance(max(0.0, time.time() - cluster.clock.now()))
-
-
-@contextmanager
-def _telemetry(cluster: EmbeddedCluster, host: str, port: int) -> Iterator[str]:
-    raise UsageError("telemetry is not served by this version")
-    yield ""
 
 
 @contextmanager

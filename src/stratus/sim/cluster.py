@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from stratus.errors import StratusError, UsageError
 from stratus.kit.clock import Timer, VirtualClock, iso, parse_iso
 from stratus.sim.api import ApiServer, Request, Response, User
+from stratus.sim.api.access.calling import RecordedCalls
 from stratus.sim.apps.loader import Loaded, load_application
 from stratus.sim.apps.runtime import AppRuntime
 from stratus.sim.apps.traffic import Traffic
@@ -25,6 +26,7 @@ from stratus.sim.faults.noise import OFF, Level
 from stratus.sim.faults.scenario import Scenario
 from stratus.sim.faults.timing import NOW, Timing
 from stratus.sim.furniture import furnish
+from stratus.sim.identities import Access
 from stratus.sim.persist import InputLog
 from stratus.sim.recording import RecordingApi, request_of
 from stratus.sim.registry import ImageRegistry, digest_of
@@ -110,8 +112,11 @@ class EmbeddedCluster:
         self.clock = VirtualClock(parse_iso(EPOCH) if epoch is None else epoch)
         self._rng = random.Random(seed)
         self.store = Store(self.clock, self._rng)
-        self.registry = ImageRegistry.load(*([images] if images is not None else []))
+        self.registry = ImageRegistry()
         self.runtime = AppRuntime(self.registry, self._loaded.app if self._loaded is not None else None)
+        if images is not None:
+            # After the application's own rules: what the user says counts most.
+            self.registry.read(images)
         furnish(self.store, self.clock.now(), nodes=nodes)
         self.control = ControlPlane(self.store, self.clock, self._rng, self.registry, self.runtime)
         self._assemble(chosen, History(), FaultEngine.load(self._loaded, faults))
@@ -141,7 +146,7 @@ class EmbeddedCluster:
 
     def _assemble(self, rules: Rules, history: History, faults: FaultEngine) -> None:
         """Put together what hangs on store, clock and control plane."""
-        self.api: ApiServer = RecordingApi(
+        self.api = RecordingApi(
             self._record,
             self.lock,
             self.store,
@@ -153,10 +158,13 @@ class EmbeddedCluster:
             usage_backend=self._usage,
         )
         self.control.admit = self.api.admit_pod
+        self.api.authorizer = Access(self.api.rbac)
+        self._calls = self.api.gate.webhooks.caller = RecordedCalls(self._answered)
         self.history = history
         load = self._loaded.app.load if self._loaded is not None else None
         self.traffic = Traffic(load, self.namespace, self.control, self.runtime, self.seed)
         self.observatory = Observatory(rules, self.store, history, self.runtime, self.clock.now, self.clock.now())
+        self.api.scrape = self.observatory.scrape
         self.faulting = faults
         faults.attach(self)
         self._next_tick: Timer | None = None
@@ -301,10 +309,21 @@ class EmbeddedCluster:
         assert self._log is not None
         self._replaying = True
         try:
-            for kind, data in list(self._log.inputs())[1:]:
-                self._take(kind, data)
+            inputs = list(self._log.inputs())[1:]
+            for kind, data in inputs:
+                if kind == "answer":
+                    self._calls.remember(data)
+            for kind, data in inputs:
+                if kind != "answer":
+                    self._take(kind, data)
         finally:
+            self._calls.forget()
             self._replaying = False
+
+    def _answered(self, data: dict[str, Any]) -> None:
+        """What a webhook answered is an input; it comes amid another one, so no mark is set with it."""
+        if self._log is not None:
+            self._log.append("answer", data)
 
     def _take(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "mark":
@@ -545,6 +564,7 @@ class EmbeddedCluster:
             twin.control.registry = twin.registry
             twin.control.kubelet.images.registry = twin.registry
             twin._assemble(self.observatory.rules, self.history.copy(), self.faulting.fork())
+            twin.api.gate.rehearsal = True
             twin.traffic.surge = self.traffic.surge
             twin.observatory.copy_state(self.observatory)
             if self._next_tick is not None:

@@ -152,12 +152,20 @@ class ImageRegistry:
         """
         registry = cls()
         for path in paths:
-            try:
-                data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            except (OSError, yaml.YAMLError) as error:
-                raise UsageError(f"cannot read the image rules {path}: {error}") from None
-            registry._merge(data or {}, str(path))
+            registry.read(path)
         return registry
+
+    def read(self, path: str | Path) -> None:
+        """Put a rule file over what is known.
+
+        Raises:
+            UsageError: it cannot be read or has an unknown shape.
+        """
+        try:
+            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"cannot read the image rules {path}: {' '.join(str(error).split())}") from None
+        self._merge(data or {}, str(path))
 
     def _merge(self, data: dict[str, Any], where: str) -> None:
         if not isinstance(data, dict):
@@ -282,7 +290,7 @@ def _checked_rule(rule: Any, where: str) -> dict[str, Any]:
     if "size" in rule:
         try:
             rule = {**rule, "size": parse_quantity(rule["size"])}
-        except ValueError as error:
+        except UsageError as error:
             raise UsageError(f"{where}: the size of {rule['match']}: {error}") from None
     checked: dict[str, Any] = rule
     seconds = rule.get("seconds", 0)

@@ -27,7 +27,7 @@ class Before:
     """One change, and all that taking it back needs.
 
     Attributes:
-        what: object, created, deleted, store, surge, image, kubelet, pods or exec.
+        what: object, created, deleted, store, surge, image, kubelet, field, pods or exec.
         place: what was changed: (kind, namespace, name), or whatever names a piece of state.
         was: how it was; `after`: how the change left it.
         step: number of the step that made it.

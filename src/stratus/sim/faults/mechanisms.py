@@ -43,7 +43,7 @@ def about(step: s.AnyStep) -> tuple[str, str] | None:
         return "ConfigMap", step.config_map
     if isinstance(step, s.SetSecretKey):
         return "Secret", step.secret
-    if isinstance(step, s.Delete | s.Patch | s.TellEvent):
+    if isinstance(step, s.Delete | s.Patch | s.Remember | s.TellEvent):
         return step.kind, step.name
     if isinstance(step, s.StopKubelet | s.Taint | s.Cordon):
         return "Node", step.node
@@ -83,6 +83,11 @@ def perform(hands: Hands, step: s.AnyStep) -> list[Before]:
         return [_key(hands, step, space)]
     if isinstance(step, s.Patch):
         return [hands.patch(step.kind, space, step.name, step.patch)]
+    if isinstance(step, s.Remember):
+        value: Any = hands.find(step.kind, space, step.name)
+        for part in step.path.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return [Before("field", (step.kind, space, step.name), copy.deepcopy(value), step.path)]
     if isinstance(step, s.Taint):
         taints = (hands.find("Node", "", step.node) or {})["spec"].get("taints") or []
         kept = [t for t in taints if (t["key"], t["effect"]) != (step.key, step.effect)]

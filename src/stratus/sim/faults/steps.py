@@ -175,6 +175,20 @@ class Patch(Step):
     patch: dict[str, Any]
 
 
+class Remember(Step):
+    """Note a field of an object, to put it back when the fault is healed whoever changed it: what follows from a fault
+    by way of a controller, such as the size an autoscaler chooses.
+
+    Attributes:
+        path: of the field, with dots.
+    """
+
+    do: Literal["remember"]
+    kind: str
+    name: str
+    path: str = Field(pattern=r"^[A-Za-z]+([.][A-Za-z]+)*$")
+
+
 class Taint(Step):
     """Taint a node, beside the taints it has."""
 
@@ -332,8 +346,8 @@ class TellEvent(Step):
 
 AnyStep = Annotated[
     SetImage | SetEnv | SetCommand | SetResources | SetProbe | SetNodeSelector | PatchTemplate | Restart | Scale
-    | SetSelector | SetTargetPort | SetKey | SetSecretKey | SetFlag | Create | Delete | Patch | Taint | Cordon
-    | DnsAnswer | DeletePods | KillContainer | Chaos | NetworkChaos | ChangeDatabase | Exec | Surge | ImageGone
+    | SetSelector | SetTargetPort | SetKey | SetSecretKey | SetFlag | Create | Delete | Patch | Remember | Taint
+    | Cordon | DnsAnswer | DeletePods | KillContainer | Chaos | NetworkChaos | ChangeDatabase | Exec | Surge | ImageGone
     | StopKubelet | TellEvent,
     Field(discriminator="do"),
 ]  # fmt: skip

@@ -56,6 +56,8 @@ def take_back(hands: Hands, changes: list[Before], others: Iterable[Before]) -> 
     for change in changes:
         if change.what == "pods":
             delete_pods(hands, change.place[0], change.was)
+        elif change.what == "field":
+            _put_back(hands, change)
     return problems
 
 
@@ -88,6 +90,15 @@ def _write(hands: Hands, place: Place, wanted: Obj | None) -> None:
         return
     body["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
     hands.send("PUT", hands.path(hands.resource(kind), space, name), body)
+
+
+def _put_back(hands: Hands, change: Before) -> None:
+    kind, space, name = change.place
+    patch: Any = change.was
+    for part in reversed(change.after.split(".")):
+        patch = {part: patch}
+    if hands.find(kind, space, name) is not None:
+        hands.patch(kind, space, name, patch)
 
 
 def _other(hands: Hands, change: Before, rest: list[Before]) -> None:

@@ -12,6 +12,7 @@ class Ramp(Part):
 
     Attributes:
         argument: its name.
+        start: its first value.
         over: seconds it takes.
         steps: how many changes are made on the way.
     """
