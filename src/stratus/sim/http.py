@@ -206,7 +206,8 @@ class HttpFront:
             token = given.removeprefix("Bearer ").strip()
             if token == self.identity.token:
                 return User()
-            return self.api.tokens.get(token)
+            with self.lock:
+                return self.api.authenticate(token)
         certificate = request.get_extra_info("peercert")
         if certificate:
             name, groups = tls_files.subject(certificate)

@@ -6,7 +6,7 @@ import json
 import random
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stratus.kit.clock import Clock, iso
 from stratus.sim.api import admission, crds, managed, nodes, strategies, validation
@@ -26,6 +26,9 @@ from stratus.sim.api.status import (
 from stratus.sim.api.warnings import warnings_of
 from stratus.sim.schema.decode import Decoder
 from stratus.sim.store import GENERATED, Store, StoreConflict
+
+if TYPE_CHECKING:
+    from stratus.sim.api.access.gate import Gate
 
 Obj = dict[str, Any]
 
@@ -83,6 +86,7 @@ class Rest:
         self.rng = rng
         self.registry = registry
         self.allocator = ServiceAllocator(store)
+        self.gate: Gate | None = None
 
     def close(self) -> None:
         """Stop following the store."""
@@ -150,6 +154,9 @@ class Rest:
         obj["metadata"] = meta = dict(obj["metadata"])
         if resource.stored == "pods":
             admission.admit_pod(self.store, rng, obj)
+        if self.gate is not None:
+            obj = self.gate.mutate(resource, obj, None, "", options.dry_run, options.warnings)
+            meta = obj["metadata"]
         strategies.prepare_create(resource, obj, meta["creationTimestamp"])
         if resource.stored == "services":
             self.allocator.assign(obj, None, rng, problems)
@@ -159,6 +166,8 @@ class Rest:
         if resource.stored == "persistentvolumeclaims":
             for limit in self.store.list("limitranges", namespace):
                 admission.check_limits(limit, "persistentvolumeclaims", obj)
+        if self.gate is not None:
+            self.gate.validate(resource, obj, None, "", options.dry_run, options.warnings)
         quotas = admission.check_quota(self.store, resource.name, resource.group, obj)
         existing = self.store.get(resource.stored, meta.get("namespace", ""), meta["name"])
         if existing is not None:
@@ -280,6 +289,8 @@ class Rest:
             new = {**obj}
         new["metadata"] = dict(new["metadata"])
         new = strategies.prepare_update(resource, new, old, subresource)
+        if self.gate is not None:
+            new = self.gate.mutate(resource, new, old, subresource, options.dry_run, options.warnings)
         asked = new
         if subresource != "status" and resource.stored == "daemonsets.apps":
             # The number is the server's doing: the client does not come to own it.
@@ -297,6 +308,8 @@ class Rest:
         validation.validate_update(resource, new, old, subresource, problems)
         problems.raise_for(resource.group, resource.kind, name)
         options.warnings += warnings_of(new)
+        if self.gate is not None:
+            self.gate.validate(resource, new, old, subresource, options.dry_run, options.warnings)
         new_meta = new["metadata"]
         if "generation" in old_meta and subresource != "status" and strategies.grown(resource, new, old):
             new_meta["generation"] = old_meta["generation"] + 1
@@ -349,6 +362,8 @@ class Rest:
         old = self.get(resource, namespace, name)
         meta = old["metadata"]
         self._preconditions(resource, old, options)
+        if self.gate is not None:
+            self.gate.validate(resource, None, old, "", options.dry_run, [])
         if resource.stored == "namespaces":
             if name in ("default", "kube-system", "kube-public"):
                 raise forbidden("namespaces", "", name, "this namespace may not be deleted")

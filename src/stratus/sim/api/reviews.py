@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stratus.sim.api.access.tokens import AUDIENCE
 from stratus.sim.api.bodies import decode_typed, read_document
 from stratus.sim.api.messages import Request, Response, User
 from stratus.sim.api.options import write_options
@@ -45,10 +46,7 @@ def answer(
     elif name == "selfsubjectrulesreviews":
         review["status"] = _rules(server, user, spec.get("namespace", ""))
     elif name == "tokenreviews":
-        known = server.tokens.get(spec.get("token", ""))
-        review["status"] = {"authenticated": True, "user": _user_info(known)} if known else {"user": {}}
-        if not known:
-            review["status"]["error"] = "invalid bearer token"
+        review["status"] = _token(server, spec.get("token", ""), spec.get("audiences") or [])
     else:
         _check(review, resource)
         whom = user
@@ -57,6 +55,16 @@ def answer(
         review["status"] = _decide(server, whom, spec)
     review.setdefault("metadata", {})
     return Response(201, review)
+
+
+def _token(server: ApiServer, token: str, audiences: list[str]) -> Obj:
+    known = server.tokens.get(token)
+    good, why = audiences or [AUDIENCE], ""
+    if known is None:
+        known, good, why = server.issuer.check(token, audiences)
+    if known is None:
+        return {"user": {}, "error": why}
+    return {"authenticated": True, "user": _user_info(known), "audiences": good}
 
 
 def _user_info(user: User) -> Obj:
@@ -97,25 +105,22 @@ def _decide(server: ApiServer, user: User, spec: Obj) -> Obj:
             user.name, user.groups, attributes.get("verb", ""), qualified, attributes.get("namespace", ""),
             attributes.get("name", ""),
         )  # fmt: skip
-    return {"allowed": True} if allowed else {"allowed": False}
+    if not allowed:
+        return {"allowed": False}
+    why = server.rbac.reason(user.name, user.groups, spec)
+    return {"allowed": True, "reason": why} if why else {"allowed": True}
 
 
 def _rules(server: ApiServer, user: User, namespace: str) -> Obj:
-    """List what a user may do: for each resource, the verbs that are allowed."""
+    """List what a user may do in a namespace: the rules that hold, where somebody is held to rules at all."""
     if server.authorizer is None:
         everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
         paths = {"verbs": ["*"], "nonResourceURLs": ["*"]}
         return {"resourceRules": [everything], "nonResourceRules": [paths], "incomplete": False}
-    rules = []
-    for gv in server.registry.group_versions():
-        by_verbs: dict[tuple[str, ...], list[str]] = {}
-        for resource in gv.resources.values():
-            verbs = tuple(
-                v for v in resource.verbs
-                if server.authorizer(user.name, user.groups, v, resource.qualified, namespace, "")
-            )  # fmt: skip
-            if verbs:
-                by_verbs.setdefault(verbs, []).append(resource.name)
-        for verbs, names in by_verbs.items():
-            rules.append({"verbs": list(verbs), "apiGroups": [gv.group], "resources": names})
-    return {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
+    found = getattr(server.authorizer, "rules", server.rbac.rules)(user.name, user.groups, namespace)
+    rules = list(found)
+    return {
+        "resourceRules": [r for r in rules if not r.get("nonResourceURLs")],
+        "nonResourceRules": [r for r in rules if r.get("nonResourceURLs")],
+        "incomplete": False,
+    }

@@ -9,6 +9,10 @@ from typing import Any
 
 from stratus.kit.clock import Clock
 from stratus.sim.api import admission, discovery, openapi, reviews, subresources
+from stratus.sim.api.access.gate import Gate
+from stratus.sim.api.access.impersonation import impersonated
+from stratus.sim.api.access.rbac import Rbac
+from stratus.sim.api.access.tokens import Issuer
 from stratus.sim.api.bodies import decode_object, read_document
 from stratus.sim.api.convert import outward
 from stratus.sim.api.crds import Cleanup, stored_name
@@ -104,12 +108,16 @@ class ApiServer:
         self.metrics = Metrics(store, clock, usage_backend)
         self.openapi = openapi.Documents(self.registry)
         self.cleanup = Cleanup(store)
+        self.rbac = Rbac(store)
+        self.issuer = Issuer(store, clock)
+        self.gate = self.rest.gate = Gate(store, self.rbac)
 
     def close(self) -> None:
         """Stop following the store."""
         self.registry.close()
         self.rest.close()
         self.cleanup.close()
+        self.rbac.close()
 
     def handle(self, request: Request) -> Answer:
         """Answer one request; errors become Status answers."""
@@ -151,6 +159,7 @@ class ApiServer:
         try:
             admission.check_namespace(self.store, "pods", "", meta["namespace"], meta.get("name", ""))
             admission.admit_pod(self.store, self.rng, new)
+            new = self.gate.admit_pod(self._stored("pods"), new)
             prepare_create(self._stored("pods"), new)
             quotas = admission.check_quota(self.store, "pods", "", new)
         except ApiError as error:
@@ -170,7 +179,8 @@ class ApiServer:
 
     def _handle(self, request: Request) -> Answer:
         path, _, query_text = request.target.partition("?")
-        user = self._user(request)
+        user = self.gate.user = self._user(request)
+        self.gate.guarded = self.authorizer is not None
         path = path if len(path) == 1 else path.rstrip("/")
         if not path.startswith(("/api/", "/apis/")):
             return self._non_resource(request, path, user)
@@ -190,16 +200,16 @@ class ApiServer:
         user = request.user
         if user is None:
             raise unauthorized()
-        wanted = request.headers.get("impersonate-user")
-        if wanted:
-            self.authorize(user, "impersonate", "users", "", wanted)
-            groups = request.headers.get("impersonate-group", "")
-            extra = tuple(g.strip() for g in groups.split(",") if g.strip())
-            if wanted.startswith("system:serviceaccount:") and not extra:
-                parts = wanted.split(":")
-                extra = ("system:serviceaccounts", f"system:serviceaccounts:{parts[2]}") if len(parts) == 4 else ()
-            return User(wanted, (*extra, "system:authenticated"))
-        return user
+        return impersonated(user, request.headers, self.authorize)
+
+    def authenticate(self, token: str) -> User | None:
+        """Return whom a bearer token stands for; None when it is not good."""
+        return self.tokens.get(token) or self.issuer.check(token)[0]
+
+    def _authorize_path(self, user: User, method: str, path: str) -> None:
+        verb = {"HEAD": "head", "GET": "get"}.get(method, method.lower())
+        if self.authorizer is not None and not self.authorizer(user.name, user.groups, verb, path, "", ""):
+            raise ApiError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {verb} path "{path}"', details={})
 
     def authorize(
         self, user: User, verb: str, resource: str, namespace: str, name: str, *, group: str = "", subresource: str = ""
@@ -220,11 +230,7 @@ class ApiServer:
         raise forbidden(resource, group, name, why)
 
     def _non_resource(self, request: Request, path: str, user: User) -> Response:
-        if self.authorizer is not None and user is not ANONYMOUS and path not in _OPEN_PATHS:
-            verb = request.method.lower()
-            if not path.startswith("/openapi") and not self.authorizer(user.name, user.groups, verb, path, "", ""):
-                text = f'forbidden: User "{user.name}" cannot {verb} path "{path}"'
-                raise ApiError(403, "Forbidden", text, details={})
+        self._authorize_path(user, request.method, path)
         if request.method != "GET" and path in ("/version", "/api", "/apis", "/"):
             raise method_not_allowed()
         accept = request.headers.get("accept", "")
@@ -246,6 +252,7 @@ class ApiServer:
         return _plain_404()
 
     def _group(self, request: Request, path: str, user: User) -> Response:
+        self._authorize_path(user, request.method, path)
         parts = path.strip("/").split("/")
         if parts[0] == "apis" and len(parts) == 2:
             found = discovery.group(self.registry, parts[1])
@@ -269,6 +276,8 @@ class ApiServer:
         if resource.name in reviews.KINDS and resource.group in reviews.GROUPS:
             if method != "POST":
                 raise method_not_allowed()
+            if not resource.name.startswith("selfsubject") or user.name == ANONYMOUS.name:
+                self.authorize(user, "create", resource.name, path.namespace, "", group=resource.group)
             return reviews.answer(self, request, resource, path.namespace, user, query)
         verb = _verb(method, path.name, query)
         homeless = resource.namespaced and not path.namespace and (path.name or verb == "create")
@@ -412,9 +421,6 @@ class ApiServer:
         if handler is None:
             raise no_resource()
         return handler(self, request, path, resource, query, verb)
-
-
-_OPEN_PATHS = frozenset({"/", "/healthz", "/livez", "/readyz", "/version", "/api", "/apis"})
 
 
 def _verb(method: str, name: str, query: Query) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stratus.kit.clock import iso
 from stratus.sim.api.bodies import decode_object, decode_typed, media_type, read_document
 from stratus.sim.api.convert import outward
-from stratus.sim.api.messages import Request, Response, Upgrade, User
+from stratus.sim.api.messages import Request, Response, Upgrade
 from stratus.sim.api.options import write_options
 from stratus.sim.api.patching import APPLY, read_patch
 from stratus.sim.api.resources import Resource
@@ -21,6 +19,7 @@ from stratus.sim.api.status import (
     ApiError,
     Problems,
     bad_request,
+    conflict,
     internal,
     invalid,
     not_found,
@@ -450,6 +449,28 @@ def _bind(server: ApiServer, request: Request, path: Path, resource: Resource, q
     return Response(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
+def _bound(server: ApiServer, namespace: str, spec: Obj) -> Obj | None:
+    """Return what a token is bound to, with its uid.
+
+    Raises:
+        ApiError: 404 when it is not there, 409 when it is another one of the same name.
+    """
+    ref = spec.get("boundObjectRef")
+    if not ref:
+        return None
+    plural = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}.get(ref.get("kind", ""))
+    if plural is None:
+        raise bad_request(f'cannot bind token to object of type "{ref.get("kind", "")}"')
+    found = server.store.get(plural, "" if plural == "nodes" else namespace, ref.get("name", ""))
+    if found is None:
+        raise not_found(plural, "", ref.get("name", ""))
+    uid = found["metadata"]["uid"]
+    if ref.get("uid") and ref["uid"] != uid:
+        why = f"the UID in the bound object reference ({ref['uid']}) does not match the UID in record. The object"
+        raise conflict(plural, "", ref["name"], f"{why} might have been deleted and then recreated")
+    return {"kind": ref["kind"], "name": ref["name"], "uid": uid}
+
+
 def _token(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
     options, _ = write_options(request, query, "create")
     review = _typed(request, "authentication.k8s.io", "v1", "TokenRequest", options.warnings)
@@ -467,23 +488,7 @@ def _token(server: ApiServer, request: Request, path: Path, resource: Resource, 
     spec["audiences"] = spec.get("audiences") or ["https://kubernetes.default.svc.cluster.local"]
     spec.setdefault("boundObjectRef", None)
     now = server.clock.now()
-    subject = f"system:serviceaccount:{path.namespace}:{path.name}"
-    claims = {
-        "iss": spec["audiences"][0],
-        "sub": subject,
-        "aud": spec["audiences"],
-        "iat": int(now),
-        "exp": int(now) + seconds,
-    }
-
-    def part(obj: Obj) -> str:
-        return base64.urlsafe_b64encode(json.dumps(obj, separators=(",", ":")).encode()).rstrip(b"=").decode()
-
-    signature = base64.urlsafe_b64encode(f"{account['metadata']['uid']}".encode()).rstrip(b"=").decode()
-    token = f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}.{signature}"
-    if not options.dry_run:
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{path.namespace}", "system:authenticated")
-        server.tokens[token] = User(subject, groups, account["metadata"]["uid"])
+    token = server.issuer.issue(account, spec["audiences"], seconds, _bound(server, path.namespace, spec))
     review["metadata"] = {"name": path.name, "namespace": path.namespace, "creationTimestamp": iso(now)}
     review["status"] = {"token": token, "expirationTimestamp": iso(now + seconds)}
     return Response(201, review)

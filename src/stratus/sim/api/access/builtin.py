@@ -48,7 +48,7 @@ def _meta(kind: str, name: str, labels: dict[str, str]) -> Obj:
 
 @cache
 def _made() -> tuple[tuple[str, Obj], ...]:
-    text = resources.files("stratus.sim.access").joinpath("roles.json").read_text("utf-8")
+    text = resources.files("stratus.sim.api.access").joinpath("roles.json").read_text("utf-8")
     data = json.loads(text)
     out: list[tuple[str, Obj]] = []
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
@@ -62,7 +62,7 @@ def _made() -> tuple[tuple[str, Obj], ...]:
         role["rules"] = [_rule(r) for r in entry.get("rules", ())]
         roles[name] = role
         out.append((CLUSTER_ROLES, role))
-    from stratus.sim.access.rbac import aggregated
+    from stratus.sim.api.access.rbac import aggregated
 
     # A role may gather from one that gathers itself: view, then edit, then admin.
     for name in ("view", "edit", "admin"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stratus.sim.access.rbac import CLUSTER_ROLES, GROUP, Rbac, aggregated, compact, show_rule
+from stratus.sim.api.access.rbac import CLUSTER_ROLES, GROUP, Rbac, aggregated, compact, show_rule
 from stratus.sim.api.messages import User
 from stratus.sim.api.resources import Resource
 from stratus.sim.api.status import forbidden, not_found
@@ -24,9 +24,9 @@ def check(rbac: Rbac, store: Store, user: User, resource: Resource, obj: Obj, ol
     meta = obj["metadata"]
     name, space = meta.get("name", ""), meta.get("namespace", "")
     if resource.name in ("roles", "clusterroles"):
-        if old is not None and old.get("rules") == obj.get("rules"):
-            if old.get("aggregationRule") == obj.get("aggregationRule"):
-                return
+        same = ("rules", "aggregationRule")
+        if old is not None and all(old.get(f) == obj.get(f) for f in same):
+            return
         if rbac(user.name, user.groups, "escalate", resource.qualified, space, name):
             return
         rules = list(obj.get("rules") or ())

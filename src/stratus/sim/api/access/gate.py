@@ -1,13 +1,13 @@
-"""Everything that stands between a decided write and the store: roles, Pod Security, webhooks, defaults of admission."""
+"""Everything that stands between a decided write and the store: roles, Pod Security, webhooks."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from stratus.sim.access import escalation, podsecurity
-from stratus.sim.access.calling import call
-from stratus.sim.access.rbac import Rbac
-from stratus.sim.access.webhooks import MUTATING, VALIDATING, Question, Webhooks
+from stratus.sim.api.access import escalation, podsecurity
+from stratus.sim.api.access.calling import call
+from stratus.sim.api.access.rbac import Rbac
+from stratus.sim.api.access.webhooks import MUTATING, VALIDATING, Question, Webhooks
 from stratus.sim.api.bodies import decode_object
 from stratus.sim.api.convert import inward, outward
 from stratus.sim.api.messages import ADMIN, User
@@ -94,7 +94,7 @@ class Gate:
         Raises:
             ApiError: it is refused.
         """
-        if obj is not None and not sub:
+        if obj is not None and sub in ("", "ephemeralcontainers"):
             if self.guarded:
                 escalation.check(self.rbac, self.store, self.user, resource, obj, old)
             podsecurity.check(self.store, resource.stored, obj, old, warnings)

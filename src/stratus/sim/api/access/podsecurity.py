@@ -30,7 +30,7 @@ Check = Callable[[Obj, list[Obj]], str]
 
 @cache
 def _allowed(name: str) -> frozenset[str]:
-    data = json.loads(resources.files("stratus.sim.access").joinpath("podsecurity.json").read_text("utf-8"))
+    data = json.loads(resources.files("stratus.sim.api.access").joinpath("podsecurity.json").read_text("utf-8"))
     return frozenset(data[name])
 
 

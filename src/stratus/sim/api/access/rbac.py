@@ -114,6 +114,48 @@ class Rbac:
                 role = self.role_of(binding, space)
                 yield from (role or {}).get("rules") or ()
 
+    def reason(self, user: str, groups: tuple[str, ...], spec: Obj) -> str:
+        """Return the words for why a review is answered with yes; empty when no binding is the reason."""
+        if MASTERS in groups:
+            return ""
+        attributes = spec.get("resourceAttributes") or {}
+        wanted = attributes.get("resource", "")
+        if attributes.get("subresource"):
+            wanted += f"/{attributes['subresource']}"
+        verb, path = attributes.get("verb", ""), spec.get("nonResourceAttributes")
+        for space, binding, who in self._found(user, groups):
+            if space and space != attributes.get("namespace", ""):
+                continue
+            for rule in (self.role_of(binding, space) or {}).get("rules") or ():
+                if path is not None:
+                    verbs, named = rule["verbs"], rule.get("nonResourceURLs") or ()
+                    good = (path.get("verb") in verbs or "*" in verbs) and path_covered(path.get("path", ""), named)
+                else:
+                    group, name = attributes.get("group", ""), attributes.get("name", "")
+                    good = rule_allows(rule, verb, group, wanted, name)
+                if good:
+                    meta, ref = binding["metadata"], binding["roleRef"]
+                    shown = f"{meta['name']}/{space}" if space else meta["name"]
+                    kind = "RoleBinding" if space else "ClusterRoleBinding"
+                    return f'RBAC: allowed by {kind} "{shown}" of {ref["kind"]} "{ref["name"]}" to {who}'
+        return ""
+
+    def _found(self, user: str, groups: Iterable[str]) -> Iterator[tuple[str, Obj, str]]:
+        if self._stale:
+            self._index()
+        parts = user.split(":")
+        who = f'User "{user}"'
+        if user.startswith(_ACCOUNT) and len(parts) == 4:
+            who = f'ServiceAccount "{parts[3]}/{parts[2]}"'
+        for where in (False, True):
+            for space, binding in self._by_user.get(user, ()):
+                if bool(space) == where:
+                    yield space, binding, who
+            for group in groups:
+                for space, binding in self._by_group.get(group, ()):
+                    if bool(space) == where:
+                        yield space, binding, f'Group "{group}"'
+
     def role_of(self, binding: Obj, namespace: str) -> Obj | None:
         """Return the role a binding in a namespace refers to; None when it is not there."""
         ref = binding["roleRef"]

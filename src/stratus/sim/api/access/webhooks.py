@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stratus.sim.access.calling import CallFailed, Called
+from stratus.sim.api.access.calling import Called, CallFailed
 from stratus.sim.api.messages import User, dump
 from stratus.sim.api.patches import json_patch
 from stratus.sim.api.resources import Resource
@@ -186,7 +186,8 @@ class Webhooks:
             return None
         name = hook["name"]
         if answer.get("patchType") != "JSONPatch":
-            return self._failed(hook, f"unsupported patch type {json.dumps(answer.get('patchType', ''))}")
+            self._failed(hook, f"unsupported patch type {json.dumps(answer.get('patchType', ''))}")
+            return None
         try:
             operations = json.loads(base64.b64decode(answer["patch"], validate=True))
             new: Obj = json_patch(json.loads(dump(obj)), operations)
