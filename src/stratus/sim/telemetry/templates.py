@@ -259,10 +259,10 @@ def humanize_timestamp(value: Any) -> str:
     if not math.isfinite(number):
         return _four(number)
     try:
-        at = datetime.fromtimestamp(number, UTC)
+        at = datetime.fromtimestamp(math.trunc(number * 1000) / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         raise TemplateError(f"{number!r} is no time that can be told") from None
-    fraction = f"{at.microsecond / 1e6:.6f}"[1:].rstrip("0").rstrip(".") if at.microsecond else ""
+    fraction = f"{round(at.microsecond / 1000) / 1000:.3f}"[1:].rstrip("0").rstrip(".") if at.microsecond else ""
     return f"{at:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
 
 

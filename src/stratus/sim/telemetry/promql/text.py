@@ -19,11 +19,18 @@ def shown(value: float) -> str:
 
 
 def compact(value: float) -> str:
-    """Return a value in exposition text and in templates: the shortest form, with an exponent when it is long."""
+    """Return a value in exposition text and in templates: the shortest form, with an exponent beyond six digits."""
     if not math.isfinite(value) or value == 0:
         return shown(value)
     exponent = math.floor(math.log10(abs(value)))
-    if -4 <= exponent < 21:
+    if -4 <= exponent < 6:
+        return shown(value)
+    return np.format_float_scientific(value, unique=True, trim="-", exp_digits=2)
+
+
+def scientific(value: float) -> str:
+    """Return a value as the list of alerts tells it: always with an exponent."""
+    if not math.isfinite(value):
         return shown(value)
     return np.format_float_scientific(value, unique=True, trim="-", exp_digits=2)
 

@@ -17,7 +17,7 @@ from stratus.sim.telemetry.promql.lexer import PromQLError, seconds_of
 from stratus.sim.telemetry.promql.nodes import Selector
 from stratus.sim.telemetry.promql.parser import parse
 from stratus.sim.telemetry.promql.series import Series
-from stratus.sim.telemetry.promql.text import compact, shown, timestamp
+from stratus.sim.telemetry.promql.text import scientific, shown, timestamp
 from stratus.sim.telemetry.rules import Group, Rule
 from stratus.sim.telemetry.served.requests import Asked, BadRequest, Reply, text, told
 
@@ -303,7 +303,7 @@ def alert_data(active: Active) -> dict[str, Any]:
         "annotations": active.annotations(),
         "state": active.state,
         "activeAt": iso(active.since),
-        "value": compact(active.value),
+        "value": scientific(active.value),
     }
 
 
