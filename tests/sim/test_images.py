@@ -24,7 +24,11 @@ rules:
   - {match: "registry.acme.io/shop/vault:*", exists: true, credentials: true}
   - {match: "registry.acme.io/shop/arm:*", exists: false, error: "no match for platform in manifest: not found"}
 images:
-  - {match: "registry.acme.io/shop/web", command: [/web], ports: [8000], http: {paths: {/: 200}, default: 404}, memory: 40}
+  - match: "registry.acme.io/shop/web"
+    command: [/web]
+    ports: [8000]
+    http: {paths: {/: 200}, default: 404}
+    memory: 40
 """
 
 

@@ -115,7 +115,8 @@ def test_tokens_stand_for_their_account(call: Any, api: Any) -> None:
     _, review = call("POST", path, {"spec": {"expirationSeconds": 600}})
     token = review["status"]["token"]
     user = api.authenticate(token)
-    assert user is not None and user.name == "system:serviceaccount:default:default"
+    assert user is not None
+    assert user.name == "system:serviceaccount:default:default"
     _, found = call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": token}})
     assert found["status"]["user"]["username"] == "system:serviceaccount:default:default"
     assert call("POST", path, {"spec": {"expirationSeconds": 5}})[0] == 422

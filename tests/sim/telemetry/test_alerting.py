@@ -115,7 +115,9 @@ def test_groups_are_evaluated_in_their_interval() -> None:
 
 
 def history(cluster: EmbeddedCluster) -> list[Any]:
-    alerts = [(a.labels, a.state, a.since, a.fired, a.value) for a in cluster.observatory.alerting.active(_now(cluster))]
+    alerts = [
+        (a.labels, a.state, a.since, a.fired, a.value) for a in cluster.observatory.alerting.active(_now(cluster))
+    ]
     series = cluster.observatory.engine.instant("count_over_time(ALERTS[1h])", _now(cluster)).values()
     return [alerts, sorted((sorted(labels.items()), value) for labels, value in series)]
 

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from realprometheus import Asked, backfill, families, needed, prometheus, rows_of
 
-from stratus.sim.telemetry.promql import Database, Engine, PromQLError, Query, Series
+from stratus.sim.telemetry.promql.evaluator import Engine, Query
+from stratus.sim.telemetry.promql.lexer import PromQLError
 from stratus.sim.telemetry.promql.nodes import quoted
+from stratus.sim.telemetry.promql.series import Database, Series
 
 START, STEP, COUNT = 1_700_000_100, 15, 121
 END = START + STEP * (COUNT - 1)

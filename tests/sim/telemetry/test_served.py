@@ -77,7 +77,7 @@ def test_request_figures_over_the_prometheus_protocol(broken: EmbeddedCluster, s
     assert served["geo"].rate == 0.0
 
 
-def test_latency_over_the_prometheus_protocol(_base: EmbeddedCluster) -> None:
+def test_latency_over_the_prometheus_protocol(_base: EmbeddedCluster) -> None:  # noqa: PT019
     with _base.fork() as cluster, cluster.serve_telemetry() as front:
         cluster.inject("bad-build-slow")
         cluster.advance(300)
