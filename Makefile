@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk measure-cluster embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,12 @@ test-all: $(VENV)/.dev ## all tests, the long ones too
 
 kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start it again
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_kill.py
+
+random-walk: $(VENV)/.dev ## ten thousand random API operations on embedded clusters
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/sim/test_api_stateful.py
+
+measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against what is promised
+	$(BIN)/python benchmarks/embedded_cluster.py --check
 
 e2e: $(VENV)/.dev ## the same repairs on any cluster: STRATUS_E2E_KUBECONFIG=FILE make e2e
 	@test -n "$(E2E_KUBECONFIG)" || { echo "set STRATUS_E2E_KUBECONFIG to a kubeconfig whose user may create a namespace"; exit 2; }

@@ -20,8 +20,8 @@ PARTS: tuple[type[s.Part], ...] = (
 
 _HEAD = """# Applications of the embedded cluster
 
-An application is a YAML file: Kubernetes objects, and what the programs in their containers do. Three come with the
-package (`stratus cluster up --app hotel-reservation`, `social-network`, `astronomy-shop`); a file of your own starts
+An application is a YAML file: Kubernetes objects, and what the programs in their containers do. Two come with the
+package (`stratus cluster up --app hotel-reservation`, `social-network`); a file of your own starts
 with `stratus cluster up --app my-app.yaml`. [my-app.yaml](my-app.yaml) beside this page is a small complete one; the
 large ones are in `src/stratus/sim/apps/data`: copy one and change it.
 
