@@ -86,6 +86,4 @@ def request_of(data: Mapping[str, Any]) -> Request:
     uid, extra = more or ("", {})
     user = User(name, tuple(groups), uid, {k: tuple(v) for k, v in extra.items()})
     body = base64.b64decode(data.get("body", ""))
-    return Request(
-        data["method"], data["target"], data["headers"], body, user, obj=data.get("obj")
-    )
+    return Request(data["method"], data["target"], data["headers"], body, user, obj=data.get("obj"))
