@@ -20,6 +20,7 @@ from stratus.errors import UsageError
 
 if TYPE_CHECKING:
     from stratus.sim.cluster import EmbeddedCluster
+    from stratus.sim.faults.noise import Level as NoiseLevel
 
 app = typer.Typer(help="The embedded Kubernetes cluster.", no_args_is_help=True)
 
@@ -143,8 +144,9 @@ def _made(
     """Start a cluster, or go on with the one of a state file, as that was made."""
     from stratus.sim.cluster import EmbeddedCluster
 
-    if noise not in ("off", "on", "heavy"):
-        raise UsageError(f"no noise level {noise!r}; there are off, on, heavy")
+    levels: dict[str, NoiseLevel] = {"off": "off", "on": "on", "heavy": "heavy"}
+    if noise not in levels:
+        raise UsageError(f"no noise level {noise!r}; there are {', '.join(levels)}")
     if state is not None and state.exists():
         return _reopened(state, app_name, seed, nodes, options)
     application = None if app_name in ("none", "") else (app_name or DEFAULT_APP)
@@ -153,7 +155,7 @@ def _made(
     made: dict[str, Any] = {"seed": seed or 0, "nodes": nodes or 3, "warmup": WARMUP, "epoch": begun}
     cluster = EmbeddedCluster(app=application, state_file=state, **made, **options)
     if noise != "off":
-        cluster.set_noise(noise, budget)  # type: ignore[arg-type]
+        cluster.set_noise(levels[noise], budget)
     return cluster
 
 
