@@ -3,7 +3,7 @@ milliseconds where a name ends in `_ms`, else seconds; memory is MiB."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -106,21 +106,47 @@ class Account(Part):
     roles: tuple[str, ...] = ()
 
 
-class Datastore(Part):
-    """State kept across pods of one workload.
+class Table(Part):
+    """A table or collection that a datastore has at first.
 
     Attributes:
-        kind: which server it is: decides its command line clients and its error texts.
+        columns: for tables, names and types (`text`, `integer`, `bigint`, `numeric`, `boolean`, `timestamptz`...), the
+            first one the primary key; empty for collections.
+        owner: the user it belongs to; empty: the first superuser.
+        rows: what is in it: for tables, lists of values in the order of the columns; for collections, documents.
+    """
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    owner: str = ""
+    rows: tuple[tuple[Any, ...] | dict[str, Any], ...] = ()
+
+
+class Datastore(Part):
+    """State kept across pods of one workload (of Redis, Valkey and Memcached: as long as a process runs).
+
+    What a server is told by its arguments counts, too: `--requirepass`, `--maxmemory` of Redis and Valkey, `-m` and
+    `-c` of Memcached, `-c name=value` of PostgreSQL, `--auth` and `--tlsMode` of MongoDB.
+
+    Attributes:
+        kind: which server it is: decides its command line clients, what its state is and its error texts.
+        version: what the server says its version is; empty: a usual one.
+        tables: what it holds at first: `database.schema.table` (PostgreSQL), `database.collection` (MongoDB).
+        keys: string keys that it holds at first (Redis, Valkey).
         tls: where the server's TLS mode comes from; `require...` turns away callers that do not speak TLS.
         password: where the password of servers without users (Redis, Valkey) comes from.
         topics: of a broker, with the number of their partitions; others come into being when first written to.
         auth: whether logins and roles are checked.
-        accounts: who exists at first.
+        accounts: who exists at first. Roles of PostgreSQL are attributes (`superuser`, `createdb`, `createrole`,
+            `nologin`), memberships (`pg_monitor`), and rights as `read@database`, `readWrite@database`,
+            `PRIVILEGE@database.schema.table`; of MongoDB `role@database`.
         denied: log lines of the server when a login or an operation is refused; `{user}`, `{reason}`.
         names: databases that exist.
     """
 
-    kind: Literal["mongodb", "redis", "memcached", "postgresql", "kafka"] = "mongodb"
+    kind: Literal["mongodb", "redis", "valkey", "memcached", "postgresql", "kafka"] = "mongodb"
+    version: str = ""
+    tables: dict[str, Table] = Field(default_factory=dict)
+    keys: dict[str, str] = Field(default_factory=dict)
     tls: Value | None = None
     password: Value | None = None
     topics: dict[str, int] = Field(default_factory=dict)

@@ -21,6 +21,7 @@ from stratus.sim.apps.parts import (
     Part,
     Registry,
     Startup,
+    Table,
     Value,
 )
 
@@ -351,6 +352,7 @@ __all__ = [
     "Protocol",
     "Registry",
     "Startup",
+    "Table",
     "Target",
     "Value",
 ]
