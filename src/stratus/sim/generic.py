@@ -73,6 +73,8 @@ class GenericRuntime:
         self.running: dict[Key, Process] = {}
         self.ended: dict[Key, Process] = {}
         self.volumes: dict[Key, dict[str, str]] = {}
+        #: Containers and volumes by the pod's uid, so that forgetting one pod looks at no other.
+        self._names: dict[str, dict[str, None]] = {}
         self.learned: dict[tuple[str, ...], tuple[frozenset[int], frozenset[str]]] = {}
         self._control: ControlPlane | None = None
 
@@ -109,15 +111,16 @@ class GenericRuntime:
         twin.running = {k: _copy(p) for k, p in self.running.items()}
         twin.ended = {k: _copy(p) for k, p in self.ended.items()}
         twin.volumes = {k: dict(files) for k, files in self.volumes.items()}
+        twin._names = {uid: dict(names) for uid, names in self._names.items()}
         twin.learned = dict(self.learned)
         twin._control = control
         return twin
 
     def forget(self, uid: str) -> None:
         """A pod is gone for good."""
-        for table in (self.running, self.ended, self.volumes):
-            for key in [k for k in table if k[0] == uid]:
-                del table[key]
+        for name in self._names.pop(uid, ()):
+            for table in (self.running, self.ended, self.volumes):
+                table.pop((uid, name), None)
 
     def nameserver(self) -> str:
         """Return the cluster's DNS address."""
@@ -209,6 +212,7 @@ class GenericRuntime:
         if key in self.running:
             self.ended[key] = self.running[key]
         self.running[key] = process
+        self._names.setdefault(key[0], {})[key[1]] = None
         world = ContainerWorld(self, pod, container, process)
         if not argv:
             return self._refuse(process, "no command specified", 128)
@@ -324,7 +328,9 @@ class GenericRuntime:
         if claim:
             return self.volumes.setdefault((f"pvc {pod['metadata']['namespace']}", claim), {})
         if any(volume.get(k) is not None for k in ("emptyDir", "hostPath", "ephemeral", "nfs", "csi")):
-            return self.volumes.setdefault((pod["metadata"]["uid"], volume["name"]), {})
+            uid, name = pod["metadata"]["uid"], volume["name"]
+            self._names.setdefault(uid, {})[name] = None
+            return self.volumes.setdefault((uid, name), {})
         return None
 
     # reads

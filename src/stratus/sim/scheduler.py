@@ -37,6 +37,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a pod asks for, read from its spec once and not once per node."""
+
+    requests: dict[str, float]
+    ports: set[tuple[str, int]]
+    claims: list[str]
+    #: It has rules about other pods: spreading or affinity.
+    social: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What a node offers, in numbers, as of one version of it."""
+
+    version: str
+    allocatable: dict[str, float]
+    pods: float
+    #: How much it is disliked whoever asks: not ready, or tainted PreferNoSchedule.
+    dislike: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Load:
     """What runs on a node: its pods that have not ended, the sum of what they ask for, and how many each owner has."""
 
@@ -61,7 +83,8 @@ class Scheduler(Controller):
 
     def __init__(self, control: ControlPlane) -> None:
         super().__init__(control)
-        self._requests: dict[str, dict[str, float]] = {}
+        self._wishes: dict[str, _Wish] = {}
+        self._rooms: dict[str, _Room] = {}
         self._loads: dict[str, _Load] = {}
 
     def on_change(self, change: Change) -> None:
@@ -69,7 +92,7 @@ class Scheduler(Controller):
         if change.resource == "pods":
             pod = change.object
             if change.type == "DELETED":
-                self._requests.pop(pod["metadata"]["uid"], None)
+                self._wishes.pop(pod["metadata"]["uid"], None)
                 self.state.pop(key_of(pod), None)
                 if pod["spec"].get("nodeName"):
                     self._retry()
@@ -226,23 +249,48 @@ class Scheduler(Controller):
         if not node_matches(spec, node):
             return [SELECTOR]
         load = self._load(node["metadata"]["name"])
-        wanted_ports = host_ports(spec)
-        if wanted_ports and any(wanted_ports & host_ports(p["spec"]) for p in load.pods):
+        wish = self._wish(pod)
+        if wish.ports and any(wish.ports & host_ports(p["spec"]) for p in load.pods):
             return [PORTS]
-        refused = self._resources(pod, node, load)
+        refused = self._resources(wish, node, load)
         if refused:
             return refused
-        text = self._volumes(pod, node)
+        text = self._volumes(pod, node) if wish.claims else None
         if text:
             return [text]
+        if not wish.social and not self.control.index.repelling:
+            return []
         text = self._spread(pod, node, nodes) or self._pod_affinity(pod, node, nodes)
         return [text] if text else []
 
-    def _asked(self, pod: Obj) -> dict[str, float]:
+    def _wish(self, pod: Obj) -> _Wish:
         uid = pod["metadata"]["uid"]
-        found = self._requests.get(uid)
+        found = self._wishes.get(uid)
         if found is None:
-            found = self._requests[uid] = pod_requests(pod["spec"])
+            spec = pod["spec"]
+            affinity = spec.get("affinity") or {}
+            social = bool(
+                spec.get("topologySpreadConstraints") or affinity.get("podAffinity") or affinity.get("podAntiAffinity")
+            )
+            found = _Wish(pod_requests(spec), host_ports(spec), self._claim_names(pod), social)
+            self._wishes[uid] = found
+        return found
+
+    def _asked(self, pod: Obj) -> dict[str, float]:
+        return self._wish(pod).requests
+
+    def _room(self, node: Obj) -> _Room:
+        """Return what a node offers; worked out again only when the node has changed."""
+        name, version = node["metadata"]["name"], node["metadata"]["resourceVersion"]
+        found = self._rooms.get(name)
+        if found is not None and found.version == version:
+            return found
+        stated = (node.get("status") or {}).get("allocatable") or {}
+        dislike = 0.0 if is_true(node, "Ready") else 1000.0
+        if any(t.get("effect") == "PreferNoSchedule" for t in (node.get("spec") or {}).get("taints") or ()):
+            dislike += 10.0
+        amounts = {resource: parse_quantity(amount) for resource, amount in stated.items()}
+        found = self._rooms[name] = _Room(version, amounts, amounts.get("pods", 110.0), dislike)
         return found
 
     def _load(self, node: str) -> _Load:
@@ -263,16 +311,16 @@ class Scheduler(Controller):
         found = self._loads[node] = _Load(version, pods, used, siblings)
         return found
 
-    def _resources(self, pod: Obj, node: Obj, load: _Load) -> list[str]:
-        room = (node.get("status") or {}).get("allocatable") or {}
+    def _resources(self, wish: _Wish, node: Obj, load: _Load) -> list[str]:
+        room = self._room(node)
         refused = []
-        if len(load.pods) + 1 > parse_quantity(room.get("pods", "110")):
+        if len(load.pods) + 1 > room.pods:
             refused.append("Too many pods")
-        for resource, amount in self._asked(pod).items():
+        for resource, amount in wish.requests.items():
             if amount <= 0:
                 continue
             used = load.used.get(resource, 0.0)
-            if used + amount > parse_quantity(room.get(resource)) + 1e-9:
+            if used + amount > room.allocatable.get(resource, 0.0) + 1e-9:
                 refused.append(f"Insufficient {resource}")
         return refused
 
@@ -453,12 +501,11 @@ class Scheduler(Controller):
         load = self._load(name)
         owner = controller_ref(pod)
         siblings = load.siblings[owner["uid"]] if owner is not None else 0
-        room = (node.get("status") or {}).get("allocatable") or {}
+        room = self._room(node)
         used = 0.0
         for resource in ("cpu", "memory"):
-            total = parse_quantity(room.get(resource)) or 1.0
-            used += load.used.get(resource, 0.0) / total
-        return siblings - self._preference(pod, node), used, len(load.pods), name
+            used += load.used.get(resource, 0.0) / (room.allocatable.get(resource) or 1.0)
+        return siblings - self._preference(pod, node) + room.dislike, used, len(load.pods), name
 
     @staticmethod
     def _preference(pod: Obj, node: Obj) -> float:
@@ -467,8 +514,4 @@ class Scheduler(Controller):
         for item in affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ():
             if node_term(item.get("preference") or {}, node):
                 liked += item.get("weight", 1) / 10
-        if not is_true(node, "Ready"):
-            liked -= 1000.0
-        if any(t.get("effect") == "PreferNoSchedule" for t in (node.get("spec") or {}).get("taints") or ()):
-            liked -= 10.0
         return liked

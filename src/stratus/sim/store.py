@@ -47,6 +47,9 @@ GENERATED = frozenset(
     }
 )
 
+#: Resources whose ownerless objects a controller with a matching selector takes over.
+ADOPTABLE = frozenset({"replicasets.apps"})
+
 #: Generated resources without a `spec`: any change of content outside metadata and status counts.
 _WITHOUT_SPEC = frozenset(
     {
@@ -136,6 +139,8 @@ class Store:
         self._sorted: dict[str, list[Obj] | None] = {}
         self._sorted_in: dict[tuple[str, str], list[Obj]] = {}
         self._owned: dict[str, dict[Key, None]] = {}
+        #: Names of objects that no controller owns, of the resources that controllers adopt.
+        self._free: dict[tuple[str, str], dict[str, None]] = {}
         self._log: dict[str, list[Change]] = {}
         self._dropped: dict[str, int] = {}
         self._subscribers: list[Callable[[Change], None]] = []
@@ -186,6 +191,14 @@ class Store:
         if not found:
             return []
         return [(key[0], self._objects[key[0]][key[1]][key[2]]) for key in sorted(found)]
+
+    def without_controller(self, resource: str, namespace: str) -> Objs:
+        """Return the objects of a namespace that no controller owns, sorted by name; for `ADOPTABLE` resources only."""
+        names = self._free.get((resource, namespace))
+        if not names:
+            return []
+        stored = self._objects[resource][namespace]
+        return [stored[name] for name in sorted(names)]
 
     # writing
 
@@ -312,6 +325,7 @@ class Store:
         twin._sorted = dict(self._sorted)
         twin._sorted_in = dict(self._sorted_in)
         twin._owned = {uid: dict(keys) for uid, keys in self._owned.items()}
+        twin._free = {place: dict(names) for place, names in self._free.items()}
         twin._log = {r: list(log) for r, log in self._log.items()}
         twin._dropped = dict(self._dropped)
         return twin
@@ -353,6 +367,8 @@ class Store:
         meta = obj["metadata"]
         for uid in self._owner_uids(obj):
             self._owned.setdefault(uid, {})[resource, meta.get("namespace", ""), meta["name"]] = None
+        if resource in ADOPTABLE and not any(ref.get("controller") for ref in meta.get("ownerReferences") or ()):
+            self._free.setdefault((resource, meta.get("namespace", "")), {})[meta["name"]] = None
 
     def _unindex(self, resource: str, obj: Obj) -> None:
         meta = obj["metadata"]
@@ -361,3 +377,5 @@ class Store:
             keys.pop((resource, meta.get("namespace", ""), meta["name"]), None)
             if not keys:
                 self._owned.pop(uid, None)
+        if resource in ADOPTABLE:
+            self._free.get((resource, meta.get("namespace", "")), {}).pop(meta["name"], None)

@@ -106,7 +106,8 @@ def matches(selector: Obj | None, labels: dict[str, str] | None) -> bool:
     for name, value in (selector.get("matchLabels") or {}).items():
         if have.get(name) != value:
             return False
-    return all(_expression(expr, have) for expr in selector.get("matchExpressions") or ())
+    expressions = selector.get("matchExpressions")
+    return not expressions or all(_expression(expr, have) for expr in expressions)
 
 
 def _expression(expr: Obj, have: dict[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stratus.kit.clock import parse_iso
 from stratus.sim.controllers import deploymentstatus as report
@@ -20,6 +20,9 @@ from stratus.sim.controllers.common import (
     with_status,
 )
 from stratus.sim.store import Change, Obj
+
+if TYPE_CHECKING:
+    from stratus.sim.controlplane import ControlPlane
 
 PREFIX = "deployment.kubernetes.io/"
 REVISION, DESIRED, MAXIMUM = PREFIX + "revision", PREFIX + "desired-replicas", PREFIX + "max-replicas"
@@ -82,6 +85,10 @@ class DeploymentController(Controller):
     component: ClassVar[str] = "deployment-controller"
     resources: ClassVar[tuple[str, ...]] = ("deployments.apps", "replicasets.apps", "pods")
 
+    def __init__(self, control: ControlPlane) -> None:
+        super().__init__(control)
+        self._as_of = -1
+
     def on_change(self, change: Change) -> None:
         """A Deployment, the Deployment of a ReplicaSet, or (for Recreate) of a pod that has gone."""
         namespace = change.object["metadata"].get("namespace", "")
@@ -108,6 +115,8 @@ class DeploymentController(Controller):
         deployment = self.store.get("deployments.apps", *key)
         if deployment is None:
             return
+        # As long as the store stays at this version, what was read is what is there.
+        self._as_of = self.store.rv
         sets = self._claim(deployment)
         if "deletionTimestamp" in deployment["metadata"]:
             self._status(deployment, sets, self._new_set(deployment, sets))
@@ -146,10 +155,9 @@ class DeploymentController(Controller):
         if "deletionTimestamp" in deployment["metadata"]:
             return mine
         held = {rs["metadata"]["name"] for rs in mine}
-        for rs in self.store.list("replicasets.apps", deployment["metadata"]["namespace"]):
+        for rs in self.store.without_controller("replicasets.apps", deployment["metadata"]["namespace"]):
             if (
                 rs["metadata"]["name"] not in held
-                and controller_ref(rs) is None
                 and "deletionTimestamp" not in rs["metadata"]
                 and matches(selector, rs["metadata"].get("labels"))
             ):
@@ -158,6 +166,8 @@ class DeploymentController(Controller):
         return mine
 
     def _refresh(self, sets: list[Obj]) -> list[Obj]:
+        if self.store.rv == self._as_of:
+            return sets
         found = (self.store.get("replicasets.apps", *key_of(rs)) for rs in sets)
         return [rs for rs in found if rs is not None]
 

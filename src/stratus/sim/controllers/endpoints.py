@@ -45,6 +45,9 @@ class EndpointsController(Controller):
         super().__init__(control)
         # Entries as they were made last: versions of a list share what did not change.
         self._made: dict[str, dict[str, Obj]] = {}
+        # Services by one pair of their selector, so that a pod's change looks at those alone that could select it.
+        self._by_pair: dict[tuple[str, str, str], dict[str, None]] = {}
+        self._pair_of: dict[Key, tuple[str, str, str]] | None = None
 
     def _shared(self, pod: Obj, form: str, entry: Obj) -> Obj:
         kept = self._made.setdefault(pod["metadata"]["uid"], {})
@@ -52,11 +55,45 @@ class EndpointsController(Controller):
             kept[form] = entry
         return kept[form]
 
+    def _enter(self, service: Obj, *, gone: bool = False) -> None:
+        """Enter a Service under the pair of its selector that fewest others have; or take it out."""
+        pairs = self._pairs()
+        key = key_of(service)
+        before = pairs.pop(key, None)
+        if before is not None:
+            self._by_pair[before].pop(key[1], None)
+        selector = service["spec"].get("selector")
+        if selector and not gone:
+            choices = [(key[0], label, value) for label, value in sorted(selector.items())]
+            pair = min(choices, key=lambda choice: len(self._by_pair.get(choice, ())))
+            pairs[key] = pair
+            self._by_pair.setdefault(pair, {})[key[1]] = None
+
+    def _pairs(self) -> dict[Key, tuple[str, str, str]]:
+        if self._pair_of is None:
+            self._pair_of = {}
+            for service in self.store.list("services"):
+                self._enter(service)
+        return self._pair_of
+
+    def _selecting(self, namespace: str, labels: dict[str, str]) -> list[Key]:
+        """Return the keys of the Services that select these labels, sorted."""
+        self._pairs()
+        found = []
+        for label, value in labels.items():
+            for name in self._by_pair.get((namespace, label, value), ()):
+                service = self.store.get("services", namespace, name)
+                wanted = (service or {}).get("spec", {}).get("selector") or {}
+                if wanted and all(labels.get(k) == v for k, v in wanted.items()):
+                    found.append((namespace, name))
+        return sorted(found)
+
     def on_change(self, change: Change) -> None:
         """A Service, or those that select (or selected) a pod."""
         obj = change.object
         namespace = obj["metadata"].get("namespace", "")
         if change.resource == "services":
+            self._enter(obj, gone=change.type == "DELETED")
             self.enqueue(key_of(obj))
         elif change.resource == "endpoints":
             if change.type == "DELETED":
@@ -66,13 +103,13 @@ class EndpointsController(Controller):
                 self._made.pop(obj["metadata"]["uid"], None)
             if change.type == "MODIFIED" and change.previous is not None and _same(change.previous, obj):
                 return
-            labels = [obj["metadata"].get("labels") or {}]
-            if change.previous is not None:
-                labels.append(change.previous["metadata"].get("labels") or {})
-            for service in self.store.list("services", namespace):
-                wanted = service["spec"].get("selector")
-                if wanted and any(all(have.get(k) == v for k, v in wanted.items()) for have in labels):
-                    self.enqueue(key_of(service))
+            labels = obj["metadata"].get("labels") or {}
+            before = labels if change.previous is None else change.previous["metadata"].get("labels") or {}
+            keys = self._selecting(namespace, labels)
+            if before != labels:
+                keys = sorted({*keys, *self._selecting(namespace, before)})
+            for key in keys:
+                self.enqueue(key)
         elif change.type != "ADDED":
             owner = (obj["metadata"].get("labels") or {}).get(SERVICE)
             if owner and change.type == "DELETED":
