@@ -88,12 +88,15 @@ class DeploymentController(Controller):
     def __init__(self, control: ControlPlane) -> None:
         super().__init__(control)
         self._as_of = -1
+        self._told: Obj | None = None
 
     def on_change(self, change: Change) -> None:
         """A Deployment, the Deployment of a ReplicaSet, or (for Recreate) of a pod that has gone."""
         namespace = change.object["metadata"].get("namespace", "")
         if change.resource == "deployments.apps":
-            self.enqueue(key_of(change.object))
+            # Its own counts ask nothing of it, but for the last: a finished rollout is cleaned up after.
+            if change.previous is None or change.previous is not self._told or self._done(change):
+                self.enqueue(key_of(change.object))
         elif change.resource == "replicasets.apps":
             owner = controller_ref(change.object)
             if owner is not None and owner["kind"] == "Deployment":
@@ -109,6 +112,10 @@ class DeploymentController(Controller):
             top = controller_ref(rs) if rs is not None else None
             if top is not None:
                 self.enqueue((namespace, top["name"]))
+
+    @staticmethod
+    def _done(change: Change) -> bool:
+        return report.complete(change.object, change.object.get("status") or {})
 
     def sync(self, key: Key) -> None:
         """One pass over one Deployment."""
@@ -484,7 +491,9 @@ class DeploymentController(Controller):
         if progress:
             status = report.judge(current, status, sets, new, now)
         if status != (current.get("status") or {}):
+            self._told = current
             current = self.store.update("deployments.apps", with_status(current, status))
+            self._told = None
         found = report.progressing(current)
         if (
             found is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from stratus.kit.clock import iso
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import (
     AdmissionDenied,
     begin_deletion,
+    condition,
     controller_ref,
     deletion_rank,
     key_of,
@@ -24,6 +25,9 @@ from stratus.sim.controllers.common import (
 )
 from stratus.sim.store import Change, Obj
 
+if TYPE_CHECKING:
+    from stratus.sim.controlplane import ControlPlane
+
 #: A refused create is tried again after 5 ms, doubled each time, up to this many seconds.
 RETRY_FIRST, RETRY_MAX = 0.005, 1000.0
 
@@ -37,12 +41,20 @@ class ReplicaSetController(Controller):
     kind = "ReplicaSet"
     resource = "replicasets.apps"
 
+    def __init__(self, control: ControlPlane) -> None:
+        super().__init__(control)
+        self._told: Obj | None = None
+
     def on_change(self, change: Change) -> None:
         """A ReplicaSet itself, or the owner (or possible adopter) of a pod."""
         if change.resource == self.resource:
-            self.enqueue(key_of(change.object))
+            # The status this controller has just written asks nothing of it.
+            if change.previous is None or change.previous is not self._told:
+                self.enqueue(key_of(change.object))
             return
         pod = change.object
+        if change.type == "MODIFIED" and change.previous is not None and _counts_alike(change.previous, pod):
+            return
         namespace = pod["metadata"].get("namespace", "")
         seen = False
         for version in (change.previous, pod):
@@ -202,6 +214,20 @@ class ReplicaSetController(Controller):
         if conditions:
             status["conditions"] = conditions
         if status != old:
+            self._told = self.store.get(self.resource, *key)
             self.store.update(self.resource, with_status(rs, status))
+            self._told = None
         if next_available is not None:
             self.wake(key, max(next_available, now), "available")
+
+
+def _counts_alike(before: Obj, after: Obj) -> bool:
+    """Tell whether a change of a pod cannot matter to the ReplicaSet that has it, or might have it."""
+    old, new = before["metadata"], after["metadata"]
+    return bool(
+        old.get("labels") == new.get("labels")
+        and old.get("ownerReferences") == new.get("ownerReferences")
+        and ("deletionTimestamp" in old) == ("deletionTimestamp" in new)
+        and before.get("status", {}).get("phase") == after.get("status", {}).get("phase")
+        and condition(before, "Ready") == condition(after, "Ready")
+    )
