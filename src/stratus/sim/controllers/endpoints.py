@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stratus.kit.clock import iso
@@ -43,17 +45,22 @@ class EndpointsController(Controller):
 
     def __init__(self, control: ControlPlane) -> None:
         super().__init__(control)
-        # Entries as they were made last: versions of a list share what did not change.
-        self._made: dict[str, dict[str, Obj]] = {}
+        # Entries as they were made last, with the version of the pod: lists share what did not change.
+        self._made: dict[str, dict[str, tuple[Obj, Obj]]] = {}
         # Services by one pair of their selector, so that a pod's change looks at those alone that could select it.
         self._by_pair: dict[tuple[str, str, str], dict[str, None]] = {}
         self._pair_of: dict[Key, tuple[str, str, str]] | None = None
 
-    def _shared(self, pod: Obj, form: str, entry: Obj) -> Obj:
+    def _shared(self, pod: Obj, form: str, make: Callable[[], Obj]) -> Obj:
         kept = self._made.setdefault(pod["metadata"]["uid"], {})
-        if kept.get(form) != entry:
-            kept[form] = entry
-        return kept[form]
+        known = kept.get(form)
+        if known is not None and known[0] is pod:
+            return known[1]
+        entry = make()
+        if known is not None and known[1] == entry:
+            entry = known[1]
+        kept[form] = (pod, entry)
+        return entry
 
     def _enter(self, service: Obj, *, gone: bool = False) -> None:
         """Enter a Service under the pair of its selector that fewest others have; or take it out."""
@@ -152,7 +159,8 @@ class EndpointsController(Controller):
         publish = bool(service["spec"].get("publishNotReadyAddresses"))
         wanted: list[tuple[list[Obj] | None, list[Obj] | None]] = []
         for members in groups.values():
-            endpoints = [self._shared(pod, f"{key[1]}/slice", _endpoint(pod, publish)) for pod, _ in members]
+            form = f"{key[1]}/slice/{publish}"
+            endpoints = [self._shared(pod, form, partial(_endpoint, pod, publish)) for pod, _ in members]
             wanted.append((endpoints, members[0][1]["ports"]))
         if not wanted:
             wanted.append((None, None))
@@ -213,12 +221,7 @@ class EndpointsController(Controller):
             for pod, _ in members:
                 if "deletionTimestamp" in pod["metadata"] and not publish:
                     continue
-                address: Obj = {"ip": pod["status"]["podIP"]}
-                if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == key[1]:
-                    address["hostname"] = pod["spec"]["hostname"]
-                address["nodeName"] = pod["spec"].get("nodeName")
-                address["targetRef"] = _target(pod)
-                address = self._shared(pod, f"{key[1]}/endpoints", address)
+                address = self._shared(pod, f"{key[1]}/endpoints", partial(_address, pod, key[1]))
                 (ready if publish or is_true(pod, "Ready") else unready).append(address)
             if ready:
                 subset["addresses"] = sorted(ready, key=lambda a: a["ip"])
@@ -266,6 +269,15 @@ class EndpointsController(Controller):
 def _target(pod: Obj) -> Obj:
     meta = pod["metadata"]
     return {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}
+
+
+def _address(pod: Obj, service: str) -> Obj:
+    address: Obj = {"ip": pod["status"]["podIP"]}
+    if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service:
+        address["hostname"] = pod["spec"]["hostname"]
+    address["nodeName"] = pod["spec"].get("nodeName")
+    address["targetRef"] = _target(pod)
+    return address
 
 
 def _endpoint(pod: Obj, publish: bool) -> Obj:
