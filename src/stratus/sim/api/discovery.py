@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
+from stratus.sim.api import health
 from stratus.sim.api.messages import Response
 from stratus.sim.api.resources import GroupVersion, Registry, Resource
 
@@ -17,7 +20,7 @@ VERSION = {
     "emulationMinor": "36",
     "minCompatibilityMajor": "1",
     "minCompatibilityMinor": "35",
-    "gitVersion": "v1.36.2+stratus",
+    "gitVersion": "v1.36.2",
     "gitCommit": "0" * 40,
     "gitTreeState": "clean",
     "buildDate": "2026-01-01T00:00:00Z",
@@ -63,14 +66,31 @@ def resource_list(gv: GroupVersion) -> Response:
     listed: list[Obj] = []
     for resource in gv.resources.values():
         listed.append(_legacy(resource))
-        for sub in resource.subresources.values():
+        subresources = sorted(resource.subresources.values(), key=lambda s: s.name)
+        if resource.custom:
+            subresources = list(resource.subresources.values())
+        for sub in subresources:
             entry: Obj = {"name": f"{resource.name}/{sub.name}", "singularName": "", "namespaced": resource.namespaced}
             if (sub.group, sub.version) != (gv.group, gv.version):
                 entry.update(group=sub.group, version=sub.version)
             listed.append({**entry, "kind": sub.kind, "verbs": list(sub.verbs)})
-    listed.sort(key=lambda r: r["name"])
-    name = f"{gv.group}/{gv.version}" if gv.group else gv.version
+    if not any(r.custom for r in gv.resources.values()):
+        listed.sort(key=lambda r: r["name"])
+    if not gv.group:
+        return Response(200, {"kind": "APIResourceList", "groupVersion": gv.version, "resources": listed})
+    name = f"{gv.group}/{gv.version}"
     return Response(200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": listed})
+
+
+def all_paths(registry: Registry) -> list[str]:
+    """Return every path the server answers on that is no resource."""
+    paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/flagz", "/metrics",
+             "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/statusz",
+             "/version"]  # fmt: skip
+    for group, versions in registry.groups().items():
+        if group:
+            paths += [f"/apis/{group}", *(f"/apis/{group}/{gv.version}" for gv in versions)]
+    return sorted(paths + health.paths())
 
 
 def _legacy(resource: Resource) -> Obj:
@@ -87,7 +107,13 @@ def _legacy(resource: Resource) -> Obj:
         entry["categories"] = list(resource.categories)
     if resource.hash:
         entry["storageVersionHash"] = resource.hash
+    elif resource.custom:
+        entry["storageVersionHash"] = _hash(f"{resource.group}/{resource.storage_version}/{resource.kind}")
     return entry
+
+
+def _hash(kind: str) -> str:
+    return base64.b64encode(hashlib.sha256(kind.encode()).digest()[:8]).decode()
 
 
 def _group(name: str, versions: list[GroupVersion]) -> Obj:

@@ -8,16 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from stratus.kit.clock import Clock
-from stratus.sim.api import admission, discovery, openapi, reviews, subresources
+from stratus.sim.api import admission, discovery, health, openapi, reviews, subresources
 from stratus.sim.api.access.gate import Gate
 from stratus.sim.api.access.impersonation import impersonated
 from stratus.sim.api.access.rbac import Rbac
 from stratus.sim.api.access.tokens import Issuer
 from stratus.sim.api.bodies import decode_object, read_document
+from stratus.sim.api.components import components
 from stratus.sim.api.convert import outward
 from stratus.sim.api.crds import Cleanup, stored_name
 from stratus.sim.api.defaults import apply_defaults
-from stratus.sim.api.listing import Lister, accepts
+from stratus.sim.api.listing import Lister
 from stratus.sim.api.messages import ANONYMOUS, Request, Response, Upgrade, User
 from stratus.sim.api.metrics import Metrics
 from stratus.sim.api.options import check_list_options, delete_options, write_options
@@ -234,8 +235,8 @@ class ApiServer:
         if request.method != "GET" and path in ("/version", "/api", "/apis", "/"):
             raise method_not_allowed()
         accept = request.headers.get("accept", "")
-        if path in ("/healthz", "/livez", "/readyz") or path.startswith(("/healthz/", "/livez/", "/readyz/")):
-            return Response(200, body=b"ok", content_type="text/plain; charset=utf-8")
+        if (healthy := health.answer(path, Query(request.target.partition("?")[2]))) is not None:
+            return healthy
         if path == "/version":
             return Response(200, discovery.VERSION)
         if path in ("/api", "/apis"):
@@ -244,11 +245,9 @@ class ApiServer:
             return self.openapi.index()
         if path.startswith("/openapi/v3/"):
             found = self.openapi.document(path.removeprefix("/openapi/v3/"))
-            return found or _plain_404()
+            return found or Response(404, body=b"", content_type="text/plain; charset=utf-8")
         if path == "/":
-            paths = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
-            paths += [f"/apis/{g}" for g in self.registry.groups() if g]
-            return Response(200, {"paths": sorted(paths)})
+            return Response(200, {"paths": discovery.all_paths(self.registry)})
         return _plain_404()
 
     def _group(self, request: Request, path: str, user: User) -> Response:
@@ -270,6 +269,19 @@ class ApiServer:
         return discovery.resource_list(gv)
 
     def _resource(self, request: Request, path: Path, resource: Resource, query: Query, user: User) -> Answer:
+        if not resource.deprecated:
+            return self._served(request, path, resource, query, user)
+        told = _warnings([resource.deprecated])
+        try:
+            answer = self._served(request, path, resource, query, user)
+        except ApiError as error:
+            error.headers["Warning"] = ", ".join(filter(None, (told, error.headers.get("Warning"))))
+            raise
+        if isinstance(answer, Response):
+            answer.headers["Warning"] = ", ".join(filter(None, (told, answer.headers.get("Warning"))))
+        return answer
+
+    def _served(self, request: Request, path: Path, resource: Resource, query: Query, user: User) -> Answer:
         if path.subresource:
             return self._subresource(request, path, resource, query, user)
         method = request.method
@@ -287,7 +299,10 @@ class ApiServer:
             raise no_resource()
         self.authorize(user, verb, resource.name, path.namespace, path.name, group=resource.group)
         if resource.group == "metrics.k8s.io":
-            return self.metrics.answer(resource, path, query, accepts(request))
+            items = self.metrics.measured(resource, path, query)
+            return self.lister.computed(request, resource, items, path, query)
+        if resource.name == "componentstatuses" and not resource.group:
+            return self.lister.computed(request, resource, components(), path, query)
         if verb == "get":
             obj = outward(resource, self.rest.get(resource, path.namespace, path.name))
             return self.lister.one(request, resource, obj, query)
