@@ -13,23 +13,25 @@ from stratus.sim.api.resources import Resource
 from stratus.sim.api.routing import Path, Query
 from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, parse_labels
 from stratus.sim.api.snapshots import continued, exactly, key_of, write_continue
-from stratus.sim.api.status import ApiError, bad_request
+from stratus.sim.api.status import ApiError, bad_request, not_found
 from stratus.sim.api.tables import Printer
 from stratus.sim.api.watch import Watch
 from stratus.sim.store import Store
 
 Obj = dict[str, Any]
+_SERVED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 _PLAIN, _TABLE, _PARTIAL, _PARTIAL_LIST = "", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
 
 
 class Form:
-    """The representation a client accepts: `as_` is "", Table or PartialObjectMetadata(List)."""
+    """The representation a client accepts: `as_` is "", Table or PartialObjectMetadata(List), in a meta version."""
 
-    __slots__ = ("as_", "yaml")
+    __slots__ = ("as_", "version", "yaml")
 
-    def __init__(self, as_: str, yaml: bool = False) -> None:
+    def __init__(self, as_: str, yaml: bool = False, version: str = "v1") -> None:
         self.as_ = as_
         self.yaml = yaml
+        self.version = version
 
 
 _PLAIN_FORM = Form(_PLAIN)
@@ -57,17 +59,24 @@ def accepts(request: Request) -> Form:
                 return _PLAIN_FORM
             known = options.get("g") == "meta.k8s.io" and options.get("v") in ("v1", "v1beta1")
             if known and as_ in (_TABLE, _PARTIAL, _PARTIAL_LIST):
-                return Form(as_)
+                return Form(as_, version=options["v"])
         elif media in ("application/yaml", "text/yaml"):
             return Form(_PLAIN, True)
     if "protobuf" in header:
         return _PLAIN_FORM
-    available = (
-        "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, "
-        "application/vnd.kubernetes.protobuf;stream=watch"
-    )
+    if any(media in header for media in _SERVED):
+        raise ApiError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(_SERVED)}")
+    available = ", ".join((*_SERVED, *(f"{media};stream=watch" for media in _SERVED if "yaml" not in media)))
     text = f"406: Not Acceptable\n\nAvailable representations: {available}"
     raise ApiError(406, "NotAcceptable", text, details={})
+
+
+def _misfit(resource: Resource, form: Form, is_list: bool) -> ApiError:
+    """Return the refusal of the representation of a list for one object, or the other way round."""
+    package = resource.group.partition(".")[0] if resource.group not in ("", "events.k8s.io") else "core"
+    go = "unstructured.Unstructured" if resource.custom else f"{package}.{resource.kind}"
+    what = f"is a list (*{go}List)" if is_list else f"is not a list (*{go})"
+    return ApiError(406, "NotAcceptable", f"you requested {form.as_}, but the requested object {what}")
 
 
 def _integer(query: Query, name: str) -> int:
@@ -80,9 +89,22 @@ def _integer(query: Query, name: str) -> int:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
-def partial(obj: Obj) -> Obj:
+def partial(obj: Obj, version: str = "v1") -> Obj:
     """Return an object's metadata alone."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+    return {"kind": _PARTIAL, "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+
+
+def _included(query: Query) -> str:
+    """Return what of each object comes with its row.
+
+    Raises:
+        ApiError: 400 for a word that means nothing.
+    """
+    include = query.get("includeObject") or "Metadata"
+    if include not in ("None", "Metadata", "Object"):
+        why = f"Invalid value: {json.dumps(include)}: must be 'Metadata', 'Object', 'None', or empty"
+        raise bad_request(f"Unable to convert to Table as requested: includeObject: {why}")
+    return include
 
 
 def respond(form: Form, obj: Obj, status: int = 200) -> Response:
@@ -106,17 +128,19 @@ class Lister:
         """Answer with one object."""
         form = accepts(request)
         if form.as_ == _TABLE:
-            return Response(status, self._table(resource, [obj], query, obj["metadata"].get("resourceVersion", "")))
+            version = obj["metadata"].get("resourceVersion", "")
+            return Response(status, self._table(resource, [obj], query, version, form.version))
         if form.as_ == _PARTIAL:
-            return Response(status, partial(obj))
+            return Response(status, partial(obj, form.version))
+        if form.as_ == _PARTIAL_LIST:
+            raise _misfit(resource, form, False)
         return respond(form, obj, status)
 
-    def _table(self, resource: Resource, objects: list[Obj], query: Query, version: str, **meta: Any) -> Obj:
-        include = query.get("includeObject") or "Metadata"
-        if include not in ("None", "Metadata", "Object"):
-            raise bad_request(f"unrecognized includeObject value: {json.dumps(include)}")
-        printer = Printer(resource, self.clock.now(), include)
-        return printer.table(objects, {"resourceVersion": version, **meta})
+    def _table(
+        self, resource: Resource, objects: list[Obj], query: Query, version: str, meta_version: str, **meta: Any
+    ) -> Obj:
+        printer = Printer(resource, self.clock.now(), _included(query), meta_version)
+        return printer.table(objects, {**({"resourceVersion": version} if version else {}), **meta})
 
     def list(self, request: Request, resource: Resource, path: Path, query: Query) -> Response:
         """Answer a list."""
@@ -155,24 +179,52 @@ class Lister:
         objects: list[Obj],  # type: ignore[valid-type]
         query: Query,
         *,
-        version: str = "",
+        version: str | None = None,
         extra: Obj | None = None,
     ) -> Response:
         """Answer with a list of objects already in the served version."""
         form = accepts(request)
-        version = version or str(self.store.rv)
-        meta = {"resourceVersion": version, **(extra or {})}
+        version = str(self.store.rv) if version is None else version
+        meta = {**({"resourceVersion": version} if version else {}), **(extra or {})}
         if form.as_ == _TABLE:
-            return Response(200, self._table(resource, objects, query, version, **(extra or {})))
-        if form.as_ in (_PARTIAL, _PARTIAL_LIST):
-            items = [{"metadata": o["metadata"]} for o in objects]  # type: ignore[attr-defined]
-            body = {"kind": _PARTIAL_LIST, "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items}
+            return Response(200, self._table(resource, objects, query, version, form.version, **(extra or {})))
+        if form.as_ == _PARTIAL:
+            raise _misfit(resource, form, True)
+        if form.as_ == _PARTIAL_LIST:
+            items = [partial(o, form.version) for o in objects]  # type: ignore[attr-defined]
+            body = {
+                "kind": _PARTIAL_LIST,
+                "apiVersion": f"meta.k8s.io/{form.version}",
+                "metadata": meta,
+                "items": items,
+            }
             return Response(200, body)
         if not resource.custom:
             # Items of a typed list carry no kind of their own.
             objects = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in objects]  # type: ignore[attr-defined]
         body = {"kind": resource.list_kind, "apiVersion": resource.group_version, "metadata": meta, "items": objects}
         return respond(form, body)
+
+    def computed(
+        self,
+        request: Request,
+        resource: Resource,
+        objects: list[Obj],  # type: ignore[valid-type]
+        path: Path,
+        query: Query,
+    ) -> Response:
+        """Answer with objects that are worked out on request, one by name or all.
+
+        Raises:
+            ApiError: 404 when none has the name.
+        """
+        if not path.name:
+            return self.answer(request, resource, objects, query, version="")
+        for obj in objects:  # type: ignore[attr-defined]
+            if obj["metadata"]["name"] == path.name:
+                shown = {"kind": resource.kind, "apiVersion": resource.group_version, **obj}
+                return self.one(request, resource, shown, query)
+        raise not_found(resource.name, resource.group, path.name)
 
     def _check_version(self, query: Query) -> None:
         text = query.get("resourceVersion")
@@ -234,7 +286,8 @@ class Lister:
 
             def table(obj: Obj) -> Obj:
                 nonlocal first
-                out = self._table(resource, [outward(resource, obj)], query, obj["metadata"]["resourceVersion"])
+                version = obj["metadata"]["resourceVersion"]
+                out = self._table(resource, [outward(resource, obj)], query, version, form.version)
                 if not first:
                     out["columnDefinitions"] = None
                 first = False
@@ -242,7 +295,7 @@ class Lister:
 
             return table
         if form.as_ in (_PARTIAL, _PARTIAL_LIST):
-            return lambda obj: partial(outward(resource, obj))
+            return lambda obj: partial(outward(resource, obj), form.version)
         return lambda obj: outward(resource, obj)
 
     def _bookmark(self, resource: Resource, form: Form) -> Callable[[str, bool], Obj]:
@@ -251,16 +304,19 @@ class Lister:
             if initial:
                 meta["annotations"] = {"k8s.io/initial-events-end": "true"}
             if form.as_ == _TABLE:
-                row = {"cells": [], "object": {"kind": _PARTIAL, "apiVersion": "meta.k8s.io/v1", "metadata": meta}}
+                row = {
+                    "cells": [],
+                    "object": {"kind": _PARTIAL, "apiVersion": f"meta.k8s.io/{form.version}", "metadata": meta},
+                }
                 return {
                     "kind": "Table",
-                    "apiVersion": "meta.k8s.io/v1",
+                    "apiVersion": f"meta.k8s.io/{form.version}",
                     "metadata": {"resourceVersion": version},
                     "columnDefinitions": None,
                     "rows": [row],
                 }
             if form.as_ in (_PARTIAL, _PARTIAL_LIST):
-                return {"kind": _PARTIAL, "apiVersion": "meta.k8s.io/v1", "metadata": meta}
+                return {"kind": _PARTIAL, "apiVersion": f"meta.k8s.io/{form.version}", "metadata": meta}
             return {"kind": resource.kind, "apiVersion": resource.group_version, "metadata": meta}
 
         return bookmark

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stratus.kit.clock import Clock, iso
-from stratus.sim.api.messages import Response
 from stratus.sim.api.resources import Resource
 from stratus.sim.api.routing import Path, Query
 from stratus.sim.api.selectors import labels_match, parse_labels
-from stratus.sim.api.status import ApiError, not_found
+from stratus.sim.api.status import ApiError
 from stratus.sim.store import Store
-
-if TYPE_CHECKING:
-    from stratus.sim.api.listing import Form
 
 Obj = dict[str, Any]
 Usage = Callable[[Obj], dict[str, tuple[float, float]]]
@@ -30,32 +26,24 @@ class Metrics:
         self.clock = clock
         self.usage = usage
 
-    def answer(self, resource: Resource, path: Path, query: Query, form: Form) -> Response:
-        """Answer a GET of one or of all.
+    def measured(self, resource: Resource, path: Path, query: Query) -> list[Obj]:
+        """Return what is measured, of one namespace or all.
 
         Raises:
-            ApiError: 503 without a usage hook, 404 for what is not measured.
+            ApiError: 503 without a usage hook.
         """
         if self.usage is None:
             text = "the server is currently unable to handle the request"
             raise ApiError(503, "ServiceUnavailable", text)
         if resource.name == "pods":
             source = self.store.list("pods", path.namespace or None)
-            items = [m for p in source if self._wanted(p, query) and (m := self._pod(p)) is not None]
-        else:
-            items = [self._node(n) for n in self.store.list("nodes") if self._wanted(n, query)]
-        if path.name:
-            for item in items:
-                if item["metadata"]["name"] == path.name:
-                    return Response(200, {"kind": resource.kind, "apiVersion": resource.group_version, **item})
-            raise not_found(resource.name, resource.group, path.name)
-        return Response(
-            200,
-            {"kind": f"{resource.kind}List", "apiVersion": resource.group_version, "metadata": {}, "items": items},
-        )
+            return [m for p in source if self._wanted(p, path, query) and (m := self._pod(p)) is not None]
+        return [self._node(n) for n in self.store.list("nodes") if self._wanted(n, path, query)]
 
     @staticmethod
-    def _wanted(obj: Obj, query: Query) -> bool:
+    def _wanted(obj: Obj, path: Path, query: Query) -> bool:
+        if path.name and obj["metadata"]["name"] != path.name:
+            return False
         return labels_match(parse_labels(query.get("labelSelector")), obj["metadata"].get("labels"))
 
     def _pod(self, pod: Obj) -> Obj | None:

@@ -31,6 +31,7 @@ def summary(pod: Obj) -> tuple[str, int, int, int, float | None]:
     total, ready, restarts = len(spec.get("containers") or ()) + len(sidecars), 0, 0
     sidecar_restarts = 0
     last: float | None = None
+    sidecar_last: float | None = None
     initializing = False
     for index, container in enumerate(status.get("initContainerStatuses") or ()):
         restarts += container.get("restartCount", 0)
@@ -38,12 +39,12 @@ def summary(pod: Obj) -> tuple[str, int, int, int, float | None]:
         state = container.get("state") or {}
         if container["name"] in sidecars:
             sidecar_restarts += container.get("restartCount", 0)
-            if container.get("ready"):
-                ready += 1
+            sidecar_last = _later(sidecar_last, container)
         ended, waiting = state.get("terminated"), state.get("waiting") or {}
         if ended is not None and ended.get("exitCode", 0) == 0:
             continue
         if container["name"] in sidecars and container.get("started"):
+            ready += bool(container.get("ready"))
             continue
         if ended is not None:
             reason = f"Init:{_terminated(ended)}"
@@ -54,7 +55,7 @@ def summary(pod: Obj) -> tuple[str, int, int, int, float | None]:
         initializing = True
         break
     if not initializing or conditions.get("Initialized", {}).get("status") == "True":
-        restarts = sidecar_restarts
+        restarts, last = sidecar_restarts, sidecar_last
         running = False
         for container in reversed(status.get("containerStatuses") or []):
             restarts += container.get("restartCount", 0)

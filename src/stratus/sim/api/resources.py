@@ -40,6 +40,7 @@ class Resource:
         schema: the CRD version's OpenAPI schema, for custom resources.
         columns: the CRD version's additionalPrinterColumns.
         scale: the CRD version's scale paths.
+        deprecated: the warning that comes with every answer; empty for what is not deprecated.
     """
 
     group: str
@@ -61,6 +62,7 @@ class Resource:
     scale: Obj | None = None
     list_kind: str = ""
     storage_version: str = ""
+    deprecated: str = ""
 
     @property
     def group_version(self) -> str:
@@ -112,6 +114,7 @@ def _builtin() -> dict[tuple[str, str], GroupVersion]:
                 subs,
                 list_kind=f"{r['kind']}List",
                 storage_version="v2" if group == "autoscaling" else version,
+                deprecated=r.get("deprecated", ""),
             )
     return out
 
@@ -150,9 +153,15 @@ def _custom(crd: Obj) -> list[Resource]:
                 scale=declared.get("scale"),
                 list_kind=names.get("listKind") or f"{names['kind']}List",
                 storage_version=storage,
+                deprecated=_deprecation(spec, v) if v.get("deprecated") else "",
             )
         )
     return out
+
+
+def _deprecation(spec: Obj, version: Obj) -> str:
+    text = f"{spec['group']}/{version['name']} {spec['names']['kind']} is deprecated"
+    return str(version.get("deprecationWarning") or text)
 
 
 class Registry:
