@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stratus.sim.filesystem import Node
 from stratus.sim.shell import Outcome, Shell
 from stratus.sim.shellsyntax import ShellSyntaxError, parse
 
@@ -38,11 +39,33 @@ class World:
     def remove(self, path: str) -> bool:
         return self.files.pop(path, None) is not None
 
-    def mkdir(self, path: str) -> str:
+    def mkdir(self, path: str, mode: int = 0o755) -> str:
         while path:
             self.dirs.add(path)
             path = path.rpartition("/")[0]
         return ""
+
+    def lookup(self, path: str) -> Node | None:
+        if path in self.files:
+            return Node("file", self.files[path])
+        return Node("dir", mode=0o755) if path in self.dirs else None
+
+    stat = lookup
+
+    def put(self, path: str, node: Node) -> str:
+        return self.write(path, node.text, False)
+
+    def follow(self, path: str) -> str:
+        return path
+
+    def shown_mode(self, path: str, node: Node) -> Node:
+        return node
+
+    def birth(self) -> float:
+        return self.now()
+
+    def usage(self) -> list[tuple[str, str, float, float]]:
+        return [("overlay", "/", 1e9, 2e8)]
 
     def is_dir(self, path: str) -> bool:
         return path in self.dirs

@@ -25,6 +25,7 @@ from stratus.sim.faults.engine import FaultEngine, FaultSpec
 from stratus.sim.faults.noise import OFF, Level
 from stratus.sim.faults.scenario import Scenario
 from stratus.sim.faults.timing import NOW, Timing
+from stratus.sim.filesystem import to_text
 from stratus.sim.furniture import furnish
 from stratus.sim.identities import Access
 from stratus.sim.persist import InputLog
@@ -374,7 +375,7 @@ class EmbeddedCluster:
                 return ExecResult("", f"container {container} of pod {pod} is not there\n", 1)
             data = {"namespace": namespace, "pod": pod, "container": container, "argv": argv}
             self._note("exec", {**data, "stdin": base64.b64encode(stdin).decode()})
-            result = self.runtime.exec(*found, argv, stdin.decode("utf-8", "replace"))
+            result = self.runtime.exec(*found, argv, to_text(stdin))
             self.control.drain()
             return result
 

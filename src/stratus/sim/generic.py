@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stratus.sim.containerworld import ABSENT, ContainerWorld, flag_ports
 from stratus.sim.controllers.common import controller_ref, spread
+from stratus.sim.filesystem import Node, Tree
 from stratus.sim.kubelet.environment import expand
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.registry import ImageBehaviour, ImageRegistry
@@ -53,8 +54,9 @@ class Process:
     restart: int
     outcome: Outcome = field(default_factory=Outcome)
     journal: list[Any] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    dirs: set[str] = field(default_factory=set)
+    files: Tree = field(default_factory=Tree)
+    #: What exec wrote, over the process's own files.
+    visited: Tree = field(default_factory=Tree)
     ended_at: float | None = None
     #: The image's own server is what runs (and not a shell or tool).
     app: bool = False
@@ -72,7 +74,7 @@ class GenericRuntime:
         self.registry = registry
         self.running: dict[Key, Process] = {}
         self.ended: dict[Key, Process] = {}
-        self.volumes: dict[Key, dict[str, str]] = {}
+        self.volumes: dict[Key, Tree] = {}
         #: Containers and volumes by the pod's uid, so that forgetting one pod looks at no other.
         self._names: dict[str, dict[str, None]] = {}
         self.learned: dict[tuple[str, ...], tuple[frozenset[int], frozenset[str]]] = {}
@@ -110,7 +112,7 @@ class GenericRuntime:
         twin = copy.copy(self)
         twin.running = {k: _copy(p) for k, p in self.running.items()}
         twin.ended = {k: _copy(p) for k, p in self.ended.items()}
-        twin.volumes = {k: dict(files) for k, files in self.volumes.items()}
+        twin.volumes = {k: t.clone() for k, t in self.volumes.items()}
         twin._names = {uid: dict(names) for uid, names in self._names.items()}
         twin.learned = dict(self.learned)
         twin._control = control
@@ -208,7 +210,7 @@ class GenericRuntime:
         process = Process(argv, whole, self.now(), restart)
         if container.get("workingDir"):
             whole["PWD"] = container["workingDir"]
-            process.dirs.add(container["workingDir"].rstrip("/"))
+            self._begin_files(process)
         if key in self.running:
             self.ended[key] = self.running[key]
         self.running[key] = process
@@ -232,6 +234,12 @@ class GenericRuntime:
         if ports is not None:
             return self._serve(pod, container, process, behaviour, ports)
         return self._step(pod, container, process, horizon=0.0)
+
+    @staticmethod
+    def _begin_files(process: Process) -> None:
+        """Let a process find the files it starts with, and none of those that it writes."""
+        home = process.env.get("PWD", "").rstrip("/")
+        process.files = Tree({home: Node("dir", mode=0o755, modified=process.started_at)} if home else {})
 
     def _with_args(self, container: Obj, behaviour: ImageBehaviour, args: list[str]) -> list[str]:
         if behaviour.entrypoint:
@@ -275,7 +283,7 @@ class GenericRuntime:
         world = ContainerWorld(self, pod, container, process)
         if horizon > 0:
             # The script is run again from its start; what it asked before is in the journal.
-            process.files.clear()
+            self._begin_files(process)
         shell = Shell(world, process.env, horizon=horizon, journal=process.journal)
         process.outcome = shell.run_words(process.argv)
         program = process.outcome.program.rpartition("/")[2]
@@ -322,15 +330,15 @@ class GenericRuntime:
         code = instance.run.stop_code
         return self.control.kubelet.restart_container(key, container["name"], reason="", exit_code=code)
 
-    def shared(self, pod: Obj, volume: Obj) -> dict[str, str] | None:
-        """Return the files of a volume that containers can write (they live as long as the pod), or None."""
+    def shared(self, pod: Obj, volume: Obj) -> Tree | None:
+        """Return the files of a volume that containers can write (they live as long as the pod or claim), or None."""
         claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if claim:
-            return self.volumes.setdefault((f"pvc {pod['metadata']['namespace']}", claim), {})
+            return self.volumes.setdefault((f"pvc {pod['metadata']['namespace']}", claim), Tree())
         if any(volume.get(k) is not None for k in ("emptyDir", "hostPath", "ephemeral", "nfs", "csi")):
             uid, name = pod["metadata"]["uid"], volume["name"]
             self._names.setdefault(uid, {})[name] = None
-            return self.volumes.setdefault((uid, name), {})
+            return self.volumes.setdefault((uid, name), Tree())
         return None
 
     # reads
@@ -344,6 +352,12 @@ class GenericRuntime:
         """Return (pid, command line) of what runs in a container."""
         found = self.process(pod, container)
         return [(1, " ".join(found.argv))] if found is not None else []
+
+    def pod_ports(self, pod: Obj) -> frozenset[int]:
+        """Return the ports that the containers of a pod serve now."""
+        key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        found = (self.listens(pod, c) for c in self.control.kubelet.serving(key))
+        return frozenset(port for ports in found for port in ports)
 
     def listens(self, pod: Obj, container: Obj) -> frozenset[int]:
         """Return the ports served now."""
@@ -470,8 +484,9 @@ class GenericRuntime:
         if process is None:
             return ExecResult("", f"container {container['name']} is not running\n", 1)
         # Files a command writes are the container's; times count from now.
-        visit = Process(process.argv, process.env, self.now(), process.restart, files=process.files, dirs=process.dirs)
-        world = ContainerWorld(self, pod, container, visit)
+        env = dict(process.env)
+        visit = Process(process.argv, env, self.now(), process.restart, files=process.files, visited=process.visited)
+        world = ContainerWorld(self, pod, container, visit, visiting=True)
         if not argv or (not world.has_program(argv[0]) and world.read(argv[0]) is None):
             name = argv[0] if argv else ""
             why = f"stat {name}: no such file or directory" if "/" in name else "executable file not found in $PATH"
@@ -543,8 +558,8 @@ class GenericRuntime:
 def _copy(process: Process) -> Process:
     twin = copy.copy(process)
     twin.journal = list(process.journal)
-    twin.files = dict(process.files)
-    twin.dirs = set(process.dirs)
+    twin.files = process.files.clone()
+    twin.visited = process.visited.clone()
     return twin
 
 

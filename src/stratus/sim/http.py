@@ -338,9 +338,9 @@ class HttpFront:
         result = await asyncio.get_running_loop().run_in_executor(None, run)
         with contextlib.suppress(ConnectionError):
             if result.stdout:
-                await socket.send_bytes(b"\x01" + result.stdout.encode())
+                await socket.send_bytes(b"\x01" + result.out)
             if result.stderr:
-                await socket.send_bytes((b"\x01" if upgrade.tty else b"\x02") + result.stderr.encode())
+                await socket.send_bytes((b"\x01" if upgrade.tty else b"\x02") + result.err)
             await socket.send_bytes(b"\x03" + json.dumps(exit_status(result)).encode())
             await socket.close()
         return socket

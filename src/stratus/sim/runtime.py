@@ -44,11 +44,24 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a command run inside a container wrote, and its exit code."""
+    """What a command run inside a container wrote, and its exit code.
+
+    Bytes that are no UTF-8 are lone surrogates in the texts; `out` and `err` are the bytes to send.
+    """
 
     stdout: str = ""
     stderr: str = ""
     exit_code: int = 0
+
+    @property
+    def out(self) -> bytes:
+        """Return the bytes of standard output."""
+        return self.stdout.encode("utf-8", "surrogateescape")
+
+    @property
+    def err(self) -> bytes:
+        """Return the bytes of standard error."""
+        return self.stderr.encode("utf-8", "surrogateescape")
 
 
 class ContainerRuntime(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from stratus.sim.filesystem import Node
 from stratus.sim.shellsyntax import (
     Case,
     For,
@@ -15,11 +16,11 @@ from stratus.sim.shellsyntax import (
     Group,
     If,
     Loop,
-    Node,
     Pipeline,
     Sequence,
     ShellSyntaxError,
     Simple,
+    Tree,
     closing,
     parse,
 )
@@ -49,8 +50,20 @@ class World(Protocol):
         """Remove a file or directory; return whether it was there."""
         ...
 
-    def mkdir(self, path: str) -> str:
-        """Make a directory; return an error text, empty when it worked."""
+    def mkdir(self, path: str, mode: int = 0o755) -> str:
+        """Make a directory and its parents; return an error text, empty when it worked."""
+        ...
+
+    def lookup(self, path: str) -> Node | None:
+        """Return what is at a path, a link itself and not what it leads to."""
+        ...
+
+    def stat(self, path: str) -> Node | None:
+        """Return what is at a path, links followed."""
+        ...
+
+    def put(self, path: str, node: Node) -> str:
+        """Put a file, directory or link at a path; return an error text, empty when it worked."""
         ...
 
     def is_dir(self, path: str) -> bool:
@@ -59,6 +72,22 @@ class World(Protocol):
 
     def list_dir(self, path: str) -> list[str]:
         """Return the names in a directory, sorted."""
+        ...
+
+    def follow(self, path: str) -> str:
+        """Return where a path leads when all links are followed."""
+        ...
+
+    def shown_mode(self, path: str, node: Node) -> Node:
+        """Return a node with the permission bits it is shown with."""
+        ...
+
+    def birth(self) -> float:
+        """Return when the container's own process was started."""
+        ...
+
+    def usage(self) -> list[tuple[str, str, float, float]]:
+        """Return (device, mount point, bytes, used bytes) of what is mounted."""
         ...
 
     def has_program(self, name: str) -> bool:
@@ -171,7 +200,7 @@ class Shell:
         self.elapsed = 0.0
         self.status = 0
         self.cwd = env.get("PWD") or "/"
-        self.functions: dict[str, Node] = {}
+        self.functions: dict[str, Tree] = {}
         self.errexit = False
         self._asked = 0
         self._steps = 0
@@ -265,7 +294,7 @@ class Shell:
 
     # the tree
 
-    def node(self, node: Node) -> int:
+    def node(self, node: Tree) -> int:
         """Run a part of the tree; return its exit code."""
         self._steps += 1
         if self._steps > STEPS:
@@ -314,7 +343,7 @@ class Shell:
             finally:
                 self._guarded -= guarded
 
-    def _background(self, part: Node) -> None:
+    def _background(self, part: Tree) -> None:
         elapsed = self.elapsed
         try:
             self.node(part)
@@ -323,7 +352,7 @@ class Shell:
         self.elapsed = elapsed
         self.status = 0
 
-    def _condition(self, node: Node) -> bool:
+    def _condition(self, node: Tree) -> bool:
         self._guarded += 1
         try:
             return self.node(node) == 0
@@ -958,7 +987,7 @@ class _Arithmetic:
         return int(text) if text.lstrip("-").isdigit() else 0
 
 
-def _always(node: Node) -> bool:
+def _always(node: Tree) -> bool:
     """Tell whether a loop's condition is simply true."""
     if isinstance(node, Simple) and not node.redirects:
         return node.words in (["true"], [":"], ["/bin/true"], ["[", "1", "]"], ["[", "true", "]"])

@@ -32,7 +32,7 @@ class Simple:
 class Pipeline:
     """Commands joined by pipes; `negate` for a leading `!`."""
 
-    commands: list[Node]
+    commands: list[Tree]
     negate: bool = False
 
 
@@ -40,23 +40,23 @@ class Pipeline:
 class Sequence:
     """(connector before, part): `;`, `&&`, `||`; a part run in the background has `background`."""
 
-    parts: list[tuple[str, Node, bool]]
+    parts: list[tuple[str, Tree, bool]]
 
 
 @dataclass(slots=True)
 class If:
     """Conditions with their branches, and the else branch."""
 
-    branches: list[tuple[Node, Node]]
-    otherwise: Node | None = None
+    branches: list[tuple[Tree, Tree]]
+    otherwise: Tree | None = None
 
 
 @dataclass(slots=True)
 class Loop:
     """while (or until) CONDITION do BODY."""
 
-    condition: Node
-    body: Node
+    condition: Tree
+    body: Tree
     until: bool = False
 
 
@@ -66,7 +66,7 @@ class For:
 
     name: str
     words: list[str] | None
-    body: Node
+    body: Tree
 
 
 @dataclass(slots=True)
@@ -74,14 +74,14 @@ class Case:
     """case WORD in PATTERNS) BODY ;; esac."""
 
     word: str
-    branches: list[tuple[list[str], Node]]
+    branches: list[tuple[list[str], Tree]]
 
 
 @dataclass(slots=True)
 class Group:
     """{ ... } or ( ... ), with redirections."""
 
-    body: Node
+    body: Tree
     subshell: bool
     redirects: list[tuple[int, str, str]] = field(default_factory=list)
 
@@ -91,10 +91,10 @@ class Function:
     """NAME() { ... }."""
 
     name: str
-    body: Node
+    body: Tree
 
 
-Node = Simple | Pipeline | Sequence | If | Loop | For | Case | Group | Function
+Tree = Simple | Pipeline | Sequence | If | Loop | For | Case | Group | Function
 
 _OPERATORS = (
     "&&", "||", ";;", "<<-", "<<", ">>", ">&", "<&", "&>", "|", "&", ";", "(", ")", "<", ">", "\n",
@@ -250,7 +250,7 @@ class Parser:
         self.tokens = tokenize(text)
         self.at = 0
 
-    def parse(self) -> Node:
+    def parse(self) -> Tree:
         """Read the whole script."""
         node = self._sequence(())
         if self.at < len(self.tokens):
@@ -289,8 +289,8 @@ class Parser:
 
     # grammar
 
-    def _sequence(self, ends: tuple[str, ...]) -> Node:
-        parts: list[tuple[str, Node, bool]] = []
+    def _sequence(self, ends: tuple[str, ...]) -> Tree:
+        parts: list[tuple[str, Tree, bool]] = []
         connector = ";"
         while True:
             while self._is("op", "\n") or (self._is("op", ";") and parts):
@@ -316,7 +316,7 @@ class Parser:
             return parts[0][1]
         return Sequence(parts)
 
-    def _pipeline(self) -> Node:
+    def _pipeline(self) -> Tree:
         negate = False
         while self._is("word", "!"):
             negate = not negate
@@ -330,7 +330,7 @@ class Parser:
             return commands[0]
         return Pipeline(commands, negate)
 
-    def _command(self) -> Node:
+    def _command(self) -> Tree:
         token = self._peek()
         if token is None:
             raise ShellSyntaxError("sh: syntax error: unexpected end of file")
@@ -362,17 +362,17 @@ class Parser:
                 raise ShellSyntaxError(f'sh: syntax error: unexpected "{token.text}"')
         return self._simple()
 
-    def _wrapped(self, node: Node) -> Node:
+    def _wrapped(self, node: Tree) -> Tree:
         redirects = self._redirects()
         return Group(node, False, redirects) if redirects else node
 
-    def _if(self) -> Node:
+    def _if(self) -> Tree:
         self._expect("if")
         branches = []
         condition = self._sequence(("then",))
         self._expect("then")
         branches.append((condition, self._sequence(("elif", "else", "fi"))))
-        otherwise: Node | None = None
+        otherwise: Tree | None = None
         while True:
             if self._is("word", "elif"):
                 self.at += 1
@@ -386,7 +386,7 @@ class Parser:
                 self._expect("fi")
                 return If(branches, otherwise)
 
-    def _for(self) -> Node:
+    def _for(self) -> Tree:
         self._expect("for")
         name = self._peek()
         if name is None:
@@ -407,14 +407,14 @@ class Parser:
         self._expect("done")
         return For(name.text, words, body)
 
-    def _case(self) -> Node:
+    def _case(self) -> Tree:
         self._expect("case")
         word = self._peek()
         if word is None:
             raise ShellSyntaxError("sh: syntax error: unexpected end of file")
         self.at += 1
         self._expect("in")
-        branches: list[tuple[list[str], Node]] = []
+        branches: list[tuple[list[str], Tree]] = []
         while True:
             self._newlines()
             if self._is("word", "esac"):
@@ -458,7 +458,7 @@ class Parser:
             fd = 0 if operator.startswith("<") else 1
         return fd, operator, word.text
 
-    def _simple(self) -> Node:
+    def _simple(self) -> Tree:
         command = Simple()
         while True:
             redirect = self._redirect()
@@ -487,7 +487,7 @@ class Parser:
         return following is not None and following.text == text
 
 
-def parse(text: str) -> Node:
+def parse(text: str) -> Tree:
     """Read a script.
 
     Raises:

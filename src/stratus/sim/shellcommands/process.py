@@ -99,13 +99,6 @@ def _which(shell: Shell, argv: list[str]) -> int:
     return code
 
 
-@program("df")
-def _df(shell: Shell, argv: list[str]) -> int:
-    shell.out("Filesystem           1K-blocks      Used Available Use% Mounted on\n")
-    shell.out("overlay               61202244  18360672  42841572  30% /\n")
-    return 0
-
-
 @program("free")
 def _free(shell: Shell, argv: list[str]) -> int:
     shell.out("              total        used        free      shared  buff/cache   available\n")
@@ -176,17 +169,6 @@ def _sh(shell: Shell, argv: list[str]) -> int:
         return ended.code
     finally:
         shell.name, shell.args, shell.env, shell.errexit = saved
-
-
-@program("dd")
-def _dd(shell: Shell, argv: list[str]) -> int:
-    values = dict(w.partition("=")[::2] for w in argv[1:])
-    size = _bytes(values.get("bs", "512"))
-    limit = shell.ask("memory_limit")
-    if limit and size > limit:
-        shell.sleep(0.5)
-        raise OutOfMemory
-    return 0
 
 
 @program("stress", "stress-ng")
