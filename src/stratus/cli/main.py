@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from stratus.cli import bench, cluster, demo, doctor, graph, knowledge, respond, serve, txn
+from stratus.cli import bench, cluster, conformance, demo, doctor, graph, knowledge, respond, serve, txn
 from stratus.errors import StratusError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("reject")(respond.reject)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("graph")(graph.graph)
+app.command("conformance")(conformance.conformance)
 app.command("version")(doctor.version)
 app.add_typer(txn.app, name="txn")
 app.add_typer(knowledge.app, name="knowledge")

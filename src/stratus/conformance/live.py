@@ -1,0 +1,223 @@
+"""A live cluster on the right-hand side: the same requests, in namespaces of its own, taken away afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stratus.conformance.world import (
+    ADMIN,
+    AGENT,
+    ANONYMOUS,
+    NOBODY,
+    STRANGER,
+    VIEWER,
+    Answer,
+    Json,
+    raw,
+    viewer_binding,
+)
+from stratus.errors import ClusterUnreachable, UsageError
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+#: Namespaces that exist on every cluster and keep their names.
+STANDING = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+PAUSE, PATIENCE = 0.2, 60.0
+#: Fields that the server sets itself.
+_SERVERS = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
+
+
+class LiveSide:
+    """A cluster that a kubeconfig names.
+
+    Args:
+        kubeconfig: its user must be allowed to make namespaces, bind roles and impersonate.
+
+    Raises:
+        UsageError: the file is not there or is no kubeconfig.
+        ClusterUnreachable: nobody answers.
+    """
+
+    live = True
+
+    def __init__(self, kubeconfig: Path) -> None:
+        from kubernetes import client, config
+
+        if not kubeconfig.is_file():
+            raise UsageError(f"the kubeconfig {kubeconfig} does not exist: name one with --against")
+        configuration = client.Configuration()
+        try:
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=str(kubeconfig), client_configuration=configuration, persist_config=False
+            )
+        except Exception as problem:
+            raise UsageError(f"{kubeconfig} cannot be used: {' '.join(str(problem).split())}") from problem
+        configuration.retries = 0
+        self.kubeconfig = kubeconfig
+        self.client = client.ApiClient(configuration)
+        self.prefix = f"conformance-{secrets.token_hex(3)}-"
+        self.host = str(configuration.host).rstrip("/")
+        self.server_version()
+
+    def server_version(self) -> str:
+        """Return the version the server names."""
+        answer = LiveWorld(self).send("GET", "/version")
+        if answer.status != 200 or not isinstance(answer.obj, dict):
+            raise ClusterUnreachable(f"{self.host} answers /version with {answer.status}: is it a Kubernetes API?")
+        return str(answer.obj.get("gitVersion", ""))
+
+    def world(self, *namespaces: str, running: bool = False, moment: float | None = None) -> LiveWorld:
+        """Return a world whose namespaces are made on the cluster; moments and stillness cannot be had."""
+        world = LiveWorld(self)
+        try:
+            world.namespace(*namespaces)
+        except BaseException:
+            world.close()
+            raise
+        return world
+
+
+class LiveWorld:
+    """Requests to a live cluster; recorded namespaces are called by names of our own, and back in answers."""
+
+    live = True
+
+    def __init__(self, side: LiveSide) -> None:
+        self._side = side
+        self._names: dict[str, str] = {}
+        self._made: list[str] = []
+        self._bound = False
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str | None = None,
+        accept: str | None = None,
+        user: str = ADMIN,
+    ) -> Answer:
+        """Send one request over HTTPS."""
+        import urllib3
+
+        headers = {"user-agent": AGENT, "accept": accept or "application/json"}
+        if media:
+            headers["content-type"] = media
+        headers |= self._identity(user)
+        data = raw(body)
+        with contextlib.suppress(UnicodeDecodeError):
+            data = self._theirs(data.decode()).encode()
+        client: ApiClient = self._side.client
+        try:
+            answer = client.rest_client.pool_manager.request(
+                method,
+                self._side.host + self._theirs(path),
+                headers=headers,
+                body=data or None,
+                timeout=30.0,
+                redirect=False,
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError as problem:
+            raise ClusterUnreachable(f"{self._side.host}: {problem}") from problem
+        text = self._ours(answer.data.decode("utf-8", "replace"))
+        kind = answer.headers.get("content-type", "")
+        obj = json.loads(text) if kind.startswith("application/json") and text else None
+        named = {k.lower(): ", ".join(answer.headers.getlist(k)) for k in answer.headers}
+        return Answer(answer.status, text, obj, kind, named)
+
+    def _identity(self, user: str) -> dict[str, str]:
+        if user == ADMIN:
+            client = self._side.client
+            token = client.configuration.get_api_key_with_prefix("authorization")
+            return {"authorization": token} if token else {}
+        if user in (ANONYMOUS, STRANGER):
+            raise NotImplementedError("a kubeconfig's own certificate cannot be left out of a connection")
+        self._bind()
+        names = {VIEWER: ("viewer", ""), NOBODY: ("nobody-user", "nogroup")}
+        name, group = names[user]
+        found = self._identity(ADMIN) | {"impersonate-user": name}
+        return found | ({"impersonate-group": group} if group else {})
+
+    def _bind(self) -> None:
+        if not self._bound:
+            self._bound = True
+            path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+            self.send("POST", path, viewer_binding(f"{self._side.prefix}viewer"), media="application/json")
+
+    def _theirs(self, text: str) -> str:
+        if not self._names:
+            return text
+        longest_first = sorted(self._names, key=len, reverse=True)
+        known = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?!\w)" for name in longest_first))
+        return known.sub(lambda found: self._names[found[0]], text)
+
+    def _ours(self, text: str) -> str:
+        return text.replace(self._side.prefix, "")
+
+    def namespace(self, *names: str) -> None:
+        """Make namespaces of our own for the recorded ones, and wait until accounts are in them."""
+        from stratus.kit.clock import SystemClock
+
+        clock = SystemClock()
+        for name in names:
+            if name in STANDING or name in self._names:
+                continue
+            self._names[name] = f"{self._side.prefix}{name}"
+            made = self.send(
+                "POST",
+                "/api/v1/namespaces",
+                {"metadata": {"name": name}},
+                media="application/json",
+            )
+            if made.status not in (201, 409):
+                raise ClusterUnreachable(f"no namespace could be made: {(made.obj or {}).get('message', made.status)}")
+            self._made.append(name)
+            deadline = clock.now() + PATIENCE
+            while self.send("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default").status != 200:
+                if clock.now() > deadline:
+                    raise ClusterUnreachable(f"the namespace {self._names[name]} got no service account")
+                clock.sleep(PAUSE)
+
+    def place(self, obj: Json) -> None:
+        """Create an object through the API; what only a server sets is lost."""
+        group, _, version = obj["apiVersion"].rpartition("/")
+        prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        meta = {k: v for k, v in obj["metadata"].items() if k not in _SERVERS}
+        space = f"/namespaces/{meta['namespace']}" if meta.get("namespace") else ""
+        plural = self._plural(prefix, obj["kind"])
+        body = {k: v for k, v in obj.items() if k != "status"} | {"metadata": meta}
+        path = f"{prefix}{space}/{plural}"
+        made = self.send("POST", path, body, media="application/json")
+        if made.status == 409:
+            self.send("DELETE", f"{path}/{meta['name']}")
+            made = self.send("POST", path, body, media="application/json")
+        if made.status != 201:
+            raise LookupError(f"{obj['kind']} {meta['name']} could not be made: {(made.obj or {}).get('message', '')}")
+
+    def _plural(self, prefix: str, kind: str) -> str:
+        listed = self.send("GET", prefix).obj or {}
+        for resource in listed.get("resources") or ():
+            if resource["kind"] == kind and "/" not in resource["name"]:
+                return str(resource["name"])
+        raise LookupError(f"no {kind} is served under {prefix}")
+
+    def reach(self, moment: float) -> None:
+        """A live cluster's clock goes its own way."""
+
+    def close(self) -> None:
+        """Delete the namespaces that were made, and the binding."""
+        for name in reversed(self._made):
+            self.send("DELETE", f"/api/v1/namespaces/{name}")
+        self._made.clear()
+        if self._bound:
+            path = f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{self._side.prefix}viewer"
+            self._bound = False
+            self.send("DELETE", path)

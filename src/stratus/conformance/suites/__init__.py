@@ -1,0 +1,20 @@
+"""One module per file of the recordings, and the order in which they are replayed."""
+
+from __future__ import annotations
+
+from stratus.conformance.suites.base import Suite
+
+
+def all_suites() -> tuple[Suite, ...]:
+    """Return every suite, in the order of the recordings' README."""
+    from stratus.conformance.suites import defaulting, patches, tables, validation
+
+    return (
+        defaulting.Defaulting(),
+        validation.Validation(),
+        patches.Patches(),
+        tables.Tables(),
+    )
+
+
+__all__ = ["Suite", "all_suites"]
