@@ -157,11 +157,18 @@ def check_kind(resource_kind: str, group_version: str, obj: Obj) -> None:
 
 
 def decode_object(
-    resource: Resource, parsed: Parsed, validation: str, warnings: list[str], *, drop_status: bool = False
+    resource: Resource,
+    parsed: Parsed,
+    validation: str,
+    warnings: list[str],
+    *,
+    drop_status: bool = False,
+    emptied: list[tuple[Obj, str]] | None = None,
 ) -> Obj:
     """Return the body as a complete object of the resource: typed, defaulted, in the served version.
 
     `validation` is the request's fieldValidation; unknown fields become an error (Strict) or a warning (Warn).
+    `emptied` receives (holder, field) of lists that were given empty.
 
     Raises:
         ApiError: 400.
@@ -171,7 +178,15 @@ def decode_object(
     if resource.custom:
         return _decode_custom(resource, obj, validation, warnings)
     return decode_typed(
-        resource.type, resource.kind, resource.group, resource.version, parsed, validation, warnings, drop_status
+        resource.type,
+        resource.kind,
+        resource.group,
+        resource.version,
+        parsed,
+        validation,
+        warnings,
+        drop_status,
+        emptied,
     )
 
 
@@ -184,6 +199,7 @@ def decode_typed(
     validation: str,
     warnings: list[str],
     drop_status: bool = False,
+    emptied: list[tuple[Obj, str]] | None = None,
 ) -> Obj:
     """Decode an object of a built-in kind and fill in its defaults.
 
@@ -204,6 +220,8 @@ def decode_typed(
         except DecodeError as error:
             raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from None
         report(decoder.problems, kind, version, validation, warnings)
+        if emptied is not None:
+            emptied += decoder.emptied
     out["apiVersion"] = f"{group}/{version}" if group else version
     out["kind"] = kind
     out.setdefault("metadata", {})

@@ -31,6 +31,9 @@ def outward(resource: Resource, obj: Obj) -> Obj:
     if resource.group == "events.k8s.io":
         out = {_EVENT_NAMES.get(k, k): v for k, v in obj.items()}
         out["apiVersion"] = "events.k8s.io/v1"
+        for name in ("reportingController", "reportingInstance"):
+            if not out.get(name):
+                out.pop(name, None)
         return out
     if resource.group == "autoscaling" and resource.version == "v1":
         return _to_v1(obj)
@@ -81,7 +84,7 @@ def _to_v1(obj: Obj) -> Obj:
     if others:
         extra[_METRICS] = [_metric_v1(m) for m in others]
     if spec.get("behavior"):
-        extra[_BEHAVIOR] = spec["behavior"]
+        extra[_BEHAVIOR] = _behavior_v1(spec["behavior"])
     if status.get("conditions"):
         extra[_CONDITIONS] = status["conditions"]
     if current:
@@ -104,19 +107,65 @@ def _metric_v1(metric: Obj) -> Obj:
     source = metric.get(name) or {}
     values = source.get("target") or source.get("current") or {}
     prefix = "target" if "target" in source else "current"
-    inner = {k: v for k, v in source.items() if k not in ("target", "current", "metric")}
+    inner = {k: v for k, v in source.items() if k not in ("target", "current", "metric", "describedObject")}
+    if "describedObject" in source:
+        inner["target"] = source["describedObject"]
     if "averageUtilization" in values:
         inner[f"{prefix}AverageUtilization"] = values["averageUtilization"]
     if "averageValue" in values:
-        inner[f"{prefix}AverageValue"] = values["averageValue"]
+        inner["averageValue" if name == "object" else f"{prefix}AverageValue"] = values["averageValue"]
     if "value" in values:
         inner[f"{prefix}Value"] = values["value"]
     if source.get("metric"):
         inner["metricName"] = source["metric"].get("name", "")
         if source["metric"].get("selector"):
             inner["metricSelector" if name == "external" else "selector"] = source["metric"]["selector"]
-    out[name] = inner
+    out[name] = {k: inner[k] for k in _METRIC_ORDER if k in inner}
     return out
+
+
+#: The order of fields in the older metric types.
+_METRIC_ORDER = (
+    "target", "name", "metricName", "metricSelector", "targetValue", "currentValue", "targetAverageUtilization",
+    "targetAverageValue", "currentAverageUtilization", "currentAverageValue", "selector", "averageValue", "container",
+)  # fmt: skip
+_RULES, _POLICY = ("scaleUp", "scaleDown"), ("type", "value", "periodSeconds")
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def _behavior_v1(behavior: Obj) -> Obj:
+    """Write scaling rules as the annotation keeps them: with the names of the server's own types."""
+    out: Obj = {}
+    for side in _RULES:
+        rules = behavior.get(side)
+        if rules is None:
+            out[_capital(side)] = None
+            continue
+        policies = [{_capital(k): p.get(k) for k in _POLICY} for p in rules.get("policies") or ()] or None
+        out[_capital(side)] = {
+            "StabilizationWindowSeconds": rules.get("stabilizationWindowSeconds"),
+            "SelectPolicy": rules.get("selectPolicy"),
+            "Policies": policies,
+            "Tolerance": rules.get("tolerance"),
+        }
+    return out
+
+
+def _behavior_v2(behavior: Obj | None) -> Obj | None:
+    """Read scaling rules from the annotation; clients wrote them in either form."""
+    if not isinstance(behavior, dict):
+        return None
+
+    def small(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k[:1].lower() + k[1:]: small(v) for k, v in value.items() if v is not None}
+        return [small(v) for v in value] if isinstance(value, list) else value
+
+    found: Obj = small(behavior)
+    return found
 
 
 def _metric_v2(metric: Obj) -> Obj:
@@ -129,7 +178,11 @@ def _metric_v2(metric: Obj) -> Obj:
         target = {"type": "AverageValue", "averageValue": source["targetAverageValue"]}
     elif "targetValue" in source:
         target = {"type": "Value", "value": source["targetValue"]}
+    if name == "object" and "averageValue" in source:
+        target = {"type": "AverageValue", "averageValue": source["averageValue"]}
     inner = {k: v for k, v in source.items() if k in ("name", "container")}
+    if name == "object" and "target" in source:
+        inner["describedObject"] = source["target"]
     if "metricName" in source:
         inner["metric"] = {"name": source["metricName"]}
         selector = source.get("selector") or source.get("metricSelector")
@@ -145,7 +198,7 @@ def _to_v2(obj: Obj) -> Obj:
     percent = spec.pop("targetCPUUtilizationPercentage", None)
     try:
         metrics += [_metric_v2(m) for m in json.loads(annotations.pop(_METRICS, "[]"))]
-        behavior = json.loads(annotations.pop(_BEHAVIOR, "null"))
+        behavior = _behavior_v2(json.loads(annotations.pop(_BEHAVIOR, "null")))
     except (ValueError, KeyError, TypeError, AttributeError):
         behavior = None
     if percent is not None:

@@ -133,27 +133,13 @@ def validate_update(o: Obj, old: Obj, problems: Problems) -> None:
 # status
 
 
-def accepted_status(obj: Obj, now: str, before: Obj | None = None) -> Obj:
-    """Return the status of a definition whose names are accepted at once: nothing here needs the moment that takes."""
-    names = {k: v for k, v in (obj["spec"].get("names") or {}).items() if k != "categories"}
+def new_status(obj: Obj, before: Obj | None = None) -> Obj:
+    """Return the status of a definition as it is written: its names are looked at afterwards."""
     storage = [v["name"] for v in obj["spec"].get("versions") or () if v.get("storage")]
-    if before is not None:
-        kept = list(before.get("storedVersions") or ())
-        return {**before, "acceptedNames": names, "storedVersions": kept + [v for v in storage if v not in kept]}
-    accepted = {"status": "True", "lastTransitionTime": now}
-    return {
-        "conditions": [
-            {"type": "NamesAccepted", **accepted, "reason": "NoConflicts", "message": "no conflicts found"},
-            {
-                "type": "Established",
-                **accepted,
-                "reason": "InitialNamesAccepted",
-                "message": "the initial names have been accepted",
-            },
-        ],
-        "acceptedNames": names,
-        "storedVersions": storage,
-    }
+    if before is None:
+        return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": storage}
+    kept = list(before.get("storedVersions") or ())
+    return {**before, "storedVersions": kept + [v for v in storage if v not in kept]}
 
 
 # the end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stratus.sim.api import internals
 from stratus.sim.api.names import (
     check_labels,
     label_problems,
@@ -17,6 +18,7 @@ from stratus.sim.api.status import Problems
 from stratus.sim.schema.quantity import parse
 
 Obj = dict[str, Any]
+_POD_SPEC = "io.k8s.api.core.v1.PodSpec"
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 _PROBE_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _FIELD_PATHS = frozenset(
@@ -395,7 +397,7 @@ def validate_pod_update(spec: Obj, old: Obj, problems: Problems) -> None:
     else:
         images.pop("tolerations", None)
     if images != old:
-        problems.forbidden("spec", _CHANGEABLE + "\n" + _difference(images, old))
+        problems.forbidden("spec", _CHANGEABLE + "\n" + internals.difference(_POD_SPEC, images, old))
 
 
 _NOT_EPHEMERAL = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy")
@@ -458,8 +460,3 @@ def validate_pod_resize(spec: Obj, old: Obj, problems: Problems) -> None:
                         problems.forbidden("spec", "only cpu and memory resources are mutable")
                     elif name in y and name not in x:
                         problems.forbidden(f"{here}.{part}", f"resource {part} cannot be removed")
-
-
-def _difference(new: Obj, old: Obj) -> str:
-    """Say which fields differ, since the server's own dump of them is of no use here."""
-    return "".join(f" {k}" for k in sorted(set(new) | set(old)) if new.get(k) != old.get(k)).strip()

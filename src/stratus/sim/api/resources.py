@@ -119,6 +119,12 @@ def _builtin() -> dict[tuple[str, str], GroupVersion]:
     return out
 
 
+def established(crd: Obj) -> bool:
+    """Tell whether a definition's objects are served."""
+    conditions = (crd.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
+
+
 def _custom(crd: Obj) -> list[Resource]:
     spec, names = crd["spec"], crd["spec"]["names"]
     storage = next((v["name"] for v in spec["versions"] if v.get("storage")), "")
@@ -188,7 +194,7 @@ class Registry:
         self.generation += 1
         self._all = dict(self._static)
         for crd in self._store.list(CRDS):
-            for resource in _custom(crd):
+            for resource in _custom(crd) if established(crd) else ():
                 key = (resource.group, resource.version)
                 gv = self._all.get(key)
                 if gv is None or key in self._static:

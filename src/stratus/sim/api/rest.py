@@ -43,6 +43,7 @@ class Options:
         track: keep managedFields (off for the cluster's own components).
         force: take over fields in an apply.
         warnings: what the answer warns of.
+        emptied: lists the client gave empty (holder, field), which are stored as none.
     """
 
     dry_run: bool = False
@@ -50,6 +51,7 @@ class Options:
     track: bool = True
     force: bool = False
     warnings: list[str] = field(default_factory=list)
+    emptied: list[tuple[Obj, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -149,7 +151,11 @@ class Rest:
         node = node_of(resource)
         tracked: list[Obj] = []
         if options.track and apply is None:
+            for holder, key in options.emptied:
+                holder[key] = []
             tracked = self._tracked(resource, node, None, obj, options, "")
+            for holder, key in options.emptied:
+                holder[key] = None
         obj = inward(resource, obj)
         obj["metadata"] = meta = dict(obj["metadata"])
         if resource.stored == "pods":

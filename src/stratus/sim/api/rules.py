@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from stratus.sim.api import crds, networkrules, workloadrules
+from stratus.sim.api import crds, internals, networkrules, workloadrules
 from stratus.sim.api.podvalidation import validate_pod_spec, validate_pod_update
 from stratus.sim.api.rulebase import IMMUTABLE, Change, Rule, int_or_percent, label_selector, over_hundred
 from stratus.sim.api.status import Problems
@@ -167,7 +167,12 @@ def _claim_update(o: Obj, old: Obj, problems: Problems) -> None:
     want = ((a.get("resources") or {}).get("requests") or {}).get("storage")
     have = ((b.get("resources") or {}).get("requests") or {}).get("storage")
     if x != y or (want != have and not bound):
-        problems.forbidden("spec", _CLAIM_TEXT)
+        type_name = "io.k8s.api.core.v1.PersistentVolumeClaimSpec"
+        was = {**b, "resources": {**(b.get("resources") or {})}}
+        now = {**a, **{k: b[k] for k in skip if k in b}}
+        for f in skip - set(b):
+            now.pop(f, None)
+        problems.forbidden("spec", f"{_CLAIM_TEXT}\n{internals.difference(type_name, now, was)}")
     elif want is not None and have is not None and parse(want) < parse(have):
         text = "field can not be less than status.capacity"
         problems.forbidden("spec.resources.requests.storage", text)

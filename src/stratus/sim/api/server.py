@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from stratus.kit.clock import Clock
 from stratus.sim.api import admission, discovery, health, openapi, reviews, subresources
@@ -16,6 +16,7 @@ from stratus.sim.api.access.tokens import Issuer
 from stratus.sim.api.bodies import decode_object, read_document
 from stratus.sim.api.components import components
 from stratus.sim.api.convert import outward
+from stratus.sim.api.crdnames import Naming
 from stratus.sim.api.crds import Cleanup, stored_name
 from stratus.sim.api.defaults import apply_defaults
 from stratus.sim.api.listing import Lister
@@ -40,13 +41,25 @@ from stratus.sim.api.watch import Watch
 from stratus.sim.controllers.common import AdmissionDenied
 from stratus.sim.runtime import ExecResult
 from stratus.sim.store import Store
+from stratus.sim.streams.conversation import Interpreter
+from stratus.sim.streams.following import Line, LogStream
+from stratus.sim.streams.forwarding import Ask
 
 Obj = dict[str, Any]
-Answer = Response | Watch | subresources.LogStream | Upgrade
+Answer = Response | Watch | LogStream | Upgrade
 Authorizer = Callable[[str, tuple[str, ...], str, str, str, str], bool]
 ExecBackend = Callable[[str, str, str, list[str], bytes], ExecResult]
 LogBackend = Callable[[str, str, str, bool, int | None, float | None, bool], str]
 UsageBackend = Callable[[Obj], dict[str, tuple[float, float]]]
+LinesBackend = Callable[[str, str, str, bool, float | None], list[Line]]
+ShellBackend = Callable[[Obj, str, list[str] | None], Interpreter | None]
+PortBackend = Callable[[Obj, int], Ask | None]
+
+
+class Follows(Protocol):
+    """A stream of what a container writes: its reader is to look again from time to time."""
+
+    on_ready: Callable[[], None] | None
 
 
 def _no_exec(namespace: str, pod: str, container: str, argv: list[str], stdin: bytes) -> ExecResult:
@@ -102,6 +115,14 @@ class ApiServer:
         self.log_backend = log_backend
         self.authorizer = authorizer
         self.tokens: dict[str, User] = {}
+        #: (namespace, pod, container, previous instance, since) -> (moment, line) of what a container wrote.
+        self.read_lines: LinesBackend | None = None
+        #: (pod, container, command; None: the container's own process) -> a shell that is sent commands piece by piece.
+        self.shells: ShellBackend | None = None
+        #: (pod, port) -> what answers requests to it; None when nobody listens there.
+        self.ports: PortBackend | None = None
+        self._followers: dict[int, Follows] = {}
+        self._unfollow: Callable[[], None] = lambda: None
         self.registry = Registry(store)
         self.rest = Rest(store, clock, rng, self.registry)
         self.lister = Lister(store, clock)
@@ -109,15 +130,19 @@ class ApiServer:
         self.metrics = Metrics(store, clock, usage_backend)
         self.openapi = openapi.Documents(self.registry)
         self.cleanup = Cleanup(store)
+        self.naming = Naming(store, clock)
         self.rbac = Rbac(store)
         self.issuer = Issuer(store, clock)
         self.gate = self.rest.gate = Gate(store, self.rbac)
 
     def close(self) -> None:
         """Stop following the store."""
+        self._unfollow()
+        self._followers.clear()
         self.registry.close()
         self.rest.close()
         self.cleanup.close()
+        self.naming.close()
         self.rbac.close()
 
     def handle(self, request: Request) -> Answer:
@@ -129,6 +154,34 @@ class ApiServer:
             return Response(error.code, error.status, headers=headers)
         except RecursionError:
             return Response(400, bad_request("the document is nested too deeply").status)
+
+    # what containers write
+
+    def log_lines(self, namespace: str, pod: str, container: str, previous: bool, since: float | None) -> list[Line]:
+        """Return (moment, line) of what a container wrote, from a moment on."""
+        if self.read_lines is not None:
+            return self.read_lines(namespace, pod, container, previous, since)
+        text = self.log_backend(namespace, pod, container, previous, None, None, False)
+        return [(0.0, line) for line in text.splitlines()]
+
+    def follow(self, stream: Follows) -> Callable[[], None]:
+        """Let a stream hear of it when containers may have written; return what ends that."""
+        number = id(stream)
+        if not self._followers:
+            self._unfollow = self.store.subscribe(lambda change: self.pulse() if change.resource == "pods" else None)
+        self._followers[number] = stream
+
+        def end() -> None:
+            if self._followers.pop(number, None) is not None and not self._followers:
+                self._unfollow()
+
+        return end
+
+    def pulse(self) -> None:
+        """Time has passed, or something has run: whoever follows a container looks again."""
+        for stream in list(self._followers.values()):
+            if stream.on_ready is not None:
+                stream.on_ready()
 
     # one object level below HTTP, for callers in process
 
@@ -342,7 +395,14 @@ class ApiServer:
         status = 200
         if verb == "create":
             parsed = read_document(request, resource.kind, resource.group, resource.version)
-            obj = decode_object(resource, parsed, validation, options.warnings, drop_status=resets_status(resource))
+            obj = decode_object(
+                resource,
+                parsed,
+                validation,
+                options.warnings,
+                drop_status=resets_status(resource),
+                emptied=options.emptied,
+            )
             stored = self.rest.create(resource, path.namespace, obj, options)
             status = 201
         elif verb == "update":

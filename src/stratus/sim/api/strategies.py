@@ -100,7 +100,7 @@ def prepare_create(resource: Resource, obj: Obj, now: str = "") -> None:
         if f"kubernetes.io/{holder}-protection" not in finalizers:
             obj["metadata"]["finalizers"] = [*finalizers, f"kubernetes.io/{holder}-protection"]
     elif stored == "customresourcedefinitions.apiextensions.k8s.io":
-        obj["status"] = crds.accepted_status(obj, now)
+        obj["status"] = crds.new_status(obj)
     elif stored == "nodes":
         _node_taints(obj)
     elif resource.custom and "status" in resource.subresources:
@@ -172,7 +172,7 @@ def prepare_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> 
     if resource.stored == "namespaces" and subresource != "finalize":
         obj.setdefault("spec", {})["finalizers"] = old.get("spec", {}).get("finalizers")
     if resource.stored == crds.CRDS and not subresource:
-        obj["status"] = crds.accepted_status(obj, "", old.get("status") or {})
+        obj["status"] = crds.new_status(obj, old.get("status") or {})
     if resource.stored == "pods":
         _keep_pod_fields(obj, old, subresource)
     if resource.stored == "jobs.batch":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stratus.sim.api import internals
 from stratus.sim.api.cron import schedule_problem
 from stratus.sim.api.names import check_labels
 from stratus.sim.api.podvalidation import non_negative, validate_pod_spec
@@ -168,8 +169,12 @@ def _job_update(o: Obj, old: Obj, problems: Problems) -> None:
         # What steers scheduling may be changed before a job starts.
         a, b = _without_placement(a), _without_placement(b)
     if a != b:
-        where = "spec.template.spec" if a.get("spec") != b.get("spec") else "spec.template"
-        problems.invalid(where, a.get("spec") if where.endswith("spec") else a, IMMUTABLE)
+        if a.get("spec") != b.get("spec"):
+            shown = internals.dump("io.k8s.api.core.v1.PodSpec", a.get("spec") or {})
+            problems.invalid("spec.template.spec", shown, IMMUTABLE)
+        else:
+            shown = internals.dump("io.k8s.api.core.v1.PodTemplateSpec", a)
+            problems.invalid("spec.template", shown, IMMUTABLE)
 
 
 def _cron_job(o: Obj, problems: Problems) -> None:

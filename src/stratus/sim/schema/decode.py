@@ -66,6 +66,8 @@ class Decoder:
 
     def __init__(self, duplicates: dict[int, list[str]] | None = None) -> None:
         self.problems: list[str] = []
+        #: Lists given empty that are kept as none; who gave one owns the field all the same.
+        self.emptied: list[tuple[dict[str, Any], str]] = []
         self._duplicates = duplicates or {}
 
     def decode(self, kind: Type, value: Any) -> dict[str, Any]:
@@ -103,7 +105,9 @@ class Decoder:
             elif "z" in flags and "p" not in flags and result == {}:
                 continue
             elif result == [] and field.number and "p" not in flags:
-                result = None  # the server's own encoding does not tell an empty list from none
+                # The server's own encoding does not tell an empty list from none.
+                self.emptied.append((out, key))
+                result = None
             out[key] = result
         for key, zero in kind.always:
             if out.get(key) is None:
