@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stratus.sim.shell import Forever, OutOfMemory, Shell, _Exit
+from stratus.sim.shell import Exit, Forever, OutOfMemory, Shell
 from stratus.sim.shellcommands.base import _DURATION, _UNITS, COMMANDS, program
 from stratus.sim.shellcommands.values import _content
 
@@ -158,14 +158,14 @@ def _sh(shell: Shell, argv: list[str]) -> int:
     saved = (shell.name, shell.args, dict(shell.env), shell.errexit)
     shell.name = words[0] if words else argv[0].rpartition("/")[2]
     shell.args = words[1:]
-    from stratus.sim.shellsyntax import ShellSyntaxError, parse
+    from stratus.sim.shell import ShellSyntaxError, parse
 
     try:
         return shell.node(parse(script))
     except ShellSyntaxError as error:
         shell.err(f"{error}\n")
         return 2
-    except _Exit as ended:
+    except Exit as ended:
         return ended.code
     finally:
         shell.name, shell.args, shell.env, shell.errexit = saved

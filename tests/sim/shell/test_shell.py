@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from stratus.sim.filesystem import Node
-from stratus.sim.shell import Outcome, Shell
-from stratus.sim.shellsyntax import ShellSyntaxError, parse
+from stratus.sim.shell import Outcome, Shell, ShellSyntaxError, parse
 
 
 class World:
