@@ -61,7 +61,13 @@ def _struct(kind: Type, value: Obj) -> Any:
         return _pod_spec(kind, value)
     if kind.opaque or kind.name.startswith("io.k8s.apimachinery."):
         return value
-    return {go_field(f.name): _field(f, value.get(f.name)) for f in kind.fields.values()}
+    out: Obj = {}
+    for field in kind.fields.values():
+        if field.name == "metadata":
+            out.update(value.get("metadata") or {})
+        elif not kind.kinds or field.name not in ("apiVersion", "kind"):
+            out[go_field(field.name)] = _field(field, value.get(field.name))
+    return out
 
 
 def _pod_spec(kind: Type, value: Obj) -> Obj:

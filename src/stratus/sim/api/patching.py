@@ -39,7 +39,8 @@ def read_patch(request: Request) -> Any:
     try:
         return json.loads(request.body)
     except ValueError as error:
-        raise bad_request(f"error decoding patch: {_go_error(request.body, error)}") from None
+        prefix = "" if media_type(request) == STRATEGIC else "error decoding patch: "
+        raise bad_request(prefix + _go_error(request.body, error)) from None
 
 
 def _go_error(body: bytes, error: ValueError) -> str:

@@ -167,14 +167,12 @@ def _job_update(o: Obj, old: Obj, problems: Problems) -> None:
     a, b = spec.get("template") or {}, before.get("template") or {}
     if before.get("suspend"):
         # What steers scheduling may be changed before a job starts.
-        a, b = _without_placement(a), _without_placement(b)
-    if a != b:
-        if a.get("spec") != b.get("spec"):
+        if _without_placement(a) != _without_placement(b):
             shown = internals.dump("io.k8s.api.core.v1.PodSpec", a.get("spec") or {})
             problems.invalid("spec.template.spec", shown, IMMUTABLE)
-        else:
-            shown = internals.dump("io.k8s.api.core.v1.PodTemplateSpec", a)
-            problems.invalid("spec.template", shown, IMMUTABLE)
+    elif a != b:
+        shown = internals.dump("io.k8s.api.core.v1.PodTemplateSpec", a)
+        problems.invalid("spec.template", shown, IMMUTABLE)
 
 
 def _cron_job(o: Obj, problems: Problems) -> None:
