@@ -10,11 +10,14 @@ from stratus.errors import StratusError
 from stratus.kit.clock import VirtualClock
 from stratus.sim.controllers.admission import PodAdmission
 from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
+from stratus.sim.controllers.clusterdns import ClusterDns
 from stratus.sim.controllers.common import AdmissionDenied
+from stratus.sim.controllers.kubeproxy import KubeProxies
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.table import CONTROLLERS
 from stratus.sim.events import TTL, EventRecorder
 from stratus.sim.kubelet.kubelet import Kubelet
+from stratus.sim.netindex import RESOURCES as FOLLOWED
 from stratus.sim.network import Network
 from stratus.sim.registry import ImageRegistry
 from stratus.sim.runtime import ContainerRuntime
@@ -71,7 +74,11 @@ class ControlPlane:
         self.add(self.scheduler)
         self.kubelet = Kubelet(self)
         self.add(self.kubelet)
-        self.network = Network(store, self.index, self.kubelet.serving, runtime)
+        dns, proxies = self.controllers["dns"], self.controllers["kube-proxy"]
+        assert isinstance(dns, ClusterDns)
+        assert isinstance(proxies, KubeProxies)
+        self.dns = dns
+        self.network = Network(store, self.index, self.kubelet.serving, runtime, dns=dns, proxies=proxies)
         self._attach(runtime)
         self._unsubscribe = store.subscribe(self._on_change)
         if replay:
@@ -108,6 +115,8 @@ class ControlPlane:
     def _on_change(self, change: Change) -> None:
         if change.resource == "pods":
             self.index.apply(change)
+        elif change.resource in FOLLOWED:
+            self.network.on_change(change)
         elif change.resource == "events":
             if change.type == "ADDED":
                 self._expect_expiry()

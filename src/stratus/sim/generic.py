@@ -13,9 +13,11 @@ from stratus.sim.filesystem import Node, Tree
 from stratus.sim.kubelet.environment import expand
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.registry import ImageBehaviour, ImageRegistry
+from stratus.sim.resolving import CLUSTER_DNS
 from stratus.sim.runtime import ExecResult, ProbeResult, Run
 from stratus.sim.shell import Outcome, Shell
 from stratus.sim.store import Obj
+from stratus.sim.streams.input import interpreter
 
 if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
@@ -126,8 +128,7 @@ class GenericRuntime:
 
     def nameserver(self) -> str:
         """Return the cluster's DNS address."""
-        service = self.store.get("services", "kube-system", "kube-dns")
-        return service["spec"].get("clusterIP", "10.96.0.10") if service is not None else "10.96.0.10"
+        return CLUSTER_DNS
 
     # images
 
@@ -228,11 +229,17 @@ class GenericRuntime:
                 f"stat {argv[0]}: no such file or directory" if "/" in argv[0] else "executable file not found in $PATH"
             )
             return self._refuse(process, f'{RUNC}exec: "{argv[0]}": {why}: unknown', 128)
+        if self.control.dns.runs(container):
+            process.outcome.exit_code = self.control.dns.boot(pod, container, process, world)
+            return self._run(process)
         ports = world.serves(argv)
         if own and ports is None:
             ports = self.app_ports(pod, container, whole)
         if ports is not None:
             return self._serve(pod, container, process, behaviour, ports)
+        if container.get("stdin") and interpreter(argv):
+            # A shell that waits for whoever attaches; as first process it does not mind SIGTERM.
+            return Run(stops_after=None)
         return self._step(pod, container, process, horizon=0.0)
 
     @staticmethod
@@ -320,6 +327,8 @@ class GenericRuntime:
         process = self.running.get((pod["metadata"]["uid"], container["name"]))
         if process is not None and process.ended_at is None:
             process.ended_at = self.now()
+            if self.control.dns.runs(container):
+                self.control.dns.gone(pod["metadata"]["uid"])
 
     def signal(self, pod: Obj, container: Obj, name: str) -> bool:
         """Send the container's first process a signal from inside; return whether it took effect."""

@@ -1,21 +1,31 @@
-"""Who reaches whom: names, Services, endpoints, listening processes and network policies, computed from the objects."""
+"""Who reaches whom: names, Services, kube-proxy, endpoints, listening processes and policies, computed from objects."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING
 
 from stratus.sim.controllers.base import Key, PodIndex
-from stratus.sim.controllers.common import condition, is_true, matches
-from stratus.sim.controllers.endpoints import resolve_port
-from stratus.sim.corefile import denied
+from stratus.sim.controllers.common import condition, spread
+from stratus.sim.dnsserver import UPSTREAMS
+from stratus.sim.ingress import ADDRESS as INGRESS
+from stratus.sim.ingress import IngressRouter, Site
+from stratus.sim.netindex import Backend, NetIndex
+from stratus.sim.netpolicy import End, denied_by
+from stratus.sim.resolving import OUTSIDE, Lookup, Resolver
 from stratus.sim.runtime import ContainerRuntime
-from stratus.sim.store import Obj, Store
+from stratus.sim.store import Change, Obj, Store
 
-DOMAIN = "cluster.local"
+if TYPE_CHECKING:
+    from stratus.sim.controllers.clusterdns import ClusterDns
+    from stratus.sim.controllers.kubeproxy import KubeProxies
+    from stratus.sim.corefile import Corefile
+
+#: Where users outside the cluster are, as policies see them.
+CLIENT = "198.51.100.7"
+#: Ports that hosts outside the cluster serve.
+_OUTSIDE_PORTS = frozenset({53, 80, 443})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +40,11 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class NoSuchHost:
-    """The name does not resolve."""
+    """The name does not become an address; `rcode` and `server` as in `Lookup`."""
 
     host: str
+    rcode: str = "NXDOMAIN"
+    server: str = "10.96.0.10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,20 @@ class TimedOut:
     reason: str = ""
 
 
-Connection = Reached | NoSuchHost | Refused | TimedOut
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Something in front of the application answers in its place: an ingress controller without a way on.
+
+    `status` is the HTTP status it answers with; 0: the TLS handshake fails at the client.
+    """
+
+    address: str
+    port: int
+    status: int
+    message: str
+
+
+Connection = Reached | NoSuchHost | Refused | TimedOut | Turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +90,7 @@ class Resolved:
 
 
 class Network:
-    """The cluster's network. All methods are reads: nothing is changed or drawn."""
+    """The cluster's network. All methods are reads (but `on_change`): nothing is changed or drawn."""
 
     def __init__(
         self,
@@ -74,313 +99,301 @@ class Network:
         serving: Callable[[Key], list[Obj]],
         runtime: ContainerRuntime,
         *,
+        dns: ClusterDns | None = None,
+        proxies: KubeProxies | None = None,
         outside: tuple[str, ...] = ("*.com", "*.org", "*.net", "*.io", "*.dev"),
     ) -> None:
         self.store = store
         self.index = index
         self.serving = serving
         self.runtime = runtime
-        #: Names outside the cluster that resolve (globs); `.invalid`, `.example` and the like never do.
-        self.outside = outside
+        self.dns = dns
+        self.proxies = proxies
+        self.addresses = NetIndex(store)
+        self.resolver = Resolver(store, self.addresses, self, outside)
+        self.ingresses = IngressRouter(store)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Return the names outside the cluster that resolve (globs)."""
+        return self.resolver.outside
+
+    @outside.setter
+    def outside(self, names: tuple[str, ...]) -> None:
+        self.resolver.outside = names
+
+    def on_change(self, change: Change) -> None:
+        """Follow one change of the store."""
+        self.addresses.apply(change)
 
     # names
 
+    def lookup(
+        self, source: Obj | None, host: str, kind: str = "A", *, server: str = "", plain: bool = False
+    ) -> Lookup:
+        """Look a name up as a pod does (None: somebody outside); see `Resolver.lookup`."""
+        return self.resolver.lookup(source, host, kind, server=server, plain=plain)
+
     def resolve(self, source: Obj | None, host: str) -> Resolved | None:
-        """Return what a pod's resolver answers for a name, None for NXDOMAIN (or when DNS is down)."""
-        try:
-            return Resolved(host, (str(ipaddress.ip_address(host)),))
-        except ValueError:
-            pass
-        if host in ("localhost", "localhost.localdomain"):
-            return Resolved("localhost", ("127.0.0.1",))
-        if source is not None:
-            if host == source["metadata"]["name"] and source.get("status", {}).get("podIP"):
-                return Resolved(host, (source["status"]["podIP"],))
-            for alias in source["spec"].get("hostAliases") or ():
-                if host in (alias.get("hostnames") or ()):
-                    return Resolved(host, (alias["ip"],))
-        if not self.dns_works(source):
+        """Return what a pod's resolver makes of a name, None when it gives no address."""
+        found = self.resolver.lookup(source, host)
+        addresses = tuple(found.addresses())
+        if not addresses:
             return None
-        namespace = source["metadata"]["namespace"] if source is not None else "default"
-        policy = source["spec"].get("dnsPolicy", "ClusterFirst") if source is not None else "ClusterFirst"
-        if policy != "Default" and not (policy == "ClusterFirst" and source and source["spec"].get("hostNetwork")):
-            found = self._cluster_name(namespace, host.rstrip("."))
-            if found is not None:
-                return found
-        bare = host.rstrip(".")
-        if bare.endswith((".invalid", ".example", ".test", ".local", ".internal")):
-            return None
-        if any(fnmatchcase(bare, pattern) for pattern in self.outside):
-            return Resolved(bare, ("203.0.113.10",))
-        return None
+        service = self.store.get("services", *found.service) if found.service is not None else None
+        return Resolved(found.name, addresses, service)
 
     def dns_works(self, source: Obj | None = None) -> bool:
-        """Tell whether cluster DNS answers: with a kube-dns Service, it needs a ready pod behind it."""
-        service = self.store.get("services", "kube-system", "kube-dns")
-        if service is None:
-            return True
-        if not self._endpoints(service):
-            return False
-        if source is None:
-            return True
-        return any(self._allowed(source, pod, port, "UDP") for pod, port in self._endpoints(service)[:1])
+        """Tell whether a pod's DNS server answers at all."""
+        found = self.resolver.lookup(source, "kubernetes.default.svc.cluster.local.")
+        return found.rcode not in ("TIMEOUT", "UNREACHABLE")
 
-    def _cluster_name(self, namespace: str, host: str) -> Resolved | None:
-        parts = host.split(".")
-        for suffix in (f".svc.{DOMAIN}", ".svc"):
-            if host.endswith(suffix):
-                parts = host[: -len(suffix)].split(".")
-                if len(parts) == 1:
-                    return None
-                break
-        else:
-            if host.endswith(f".{DOMAIN}"):
-                return None
-        candidates: list[tuple[str, str, str]] = []
-        if len(parts) == 1:
-            candidates.append(("", parts[0], namespace))
-        elif len(parts) == 2:
-            candidates.append(("", parts[0], parts[1]))
-            candidates.append((parts[0], parts[1], namespace))
-        elif len(parts) == 3:
-            candidates.append((parts[0], parts[1], parts[2]))
-        for pod_name, name, space in candidates:
-            service = self.store.get("services", space, name)
-            if service is None:
-                continue
-            full = f"{name}.{space}.svc.{DOMAIN}"
-            if denied(self.store.get("configmaps", "kube-system", "coredns"), full):
-                return None
-            spec = service["spec"]
-            if spec.get("type") == "ExternalName":
-                target = spec.get("externalName", "")
-                inner = self._cluster_name(space, target) if target.endswith(DOMAIN) else None
-                if inner is not None:
-                    return inner
-                if any(fnmatchcase(target, p) for p in self.outside):
-                    return Resolved(target, ("203.0.113.10",), service)
-                return None
-            if spec.get("clusterIP") not in (None, "", "None"):
-                return Resolved(full, (spec["clusterIP"],), service) if not pod_name else None
-            addresses = []
-            for pod, _ in self._endpoints(service, headless=True):
-                if not pod_name or pod["spec"].get("hostname") == pod_name or pod["metadata"]["name"] == pod_name:
-                    addresses.append(pod["status"]["podIP"])
-            if not addresses:
-                return None
-            return Resolved(full if not pod_name else f"{pod_name}.{full}", tuple(addresses), service)
-        return None
+    def dns_config(self, uid: str) -> Corefile | None:
+        """Return what a CoreDNS pod runs with; None for other pods."""
+        return self.dns.config(uid) if self.dns is not None else None
 
-    # Services
+    def dns_is_built_in(self) -> bool:
+        """Tell whether no cluster DNS was ever installed here, so that one is taken for granted."""
+        return self.dns is None or not self.dns.installed
 
-    def _endpoints(self, service: Obj, port: Obj | None = None, *, headless: bool = False) -> list[tuple[Obj, int]]:
-        """Return (pod, port) behind a Service, ready ones only unless it publishes all."""
-        spec = service["spec"]
-        publish = bool(spec.get("publishNotReadyAddresses"))
-        found = []
-        for pod in self.index.select_labels(service["metadata"]["namespace"], spec.get("selector")):
-            status = pod.get("status", {})
-            if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
-                continue
-            if not publish and (not is_true(pod, "Ready") or "deletionTimestamp" in pod["metadata"]):
-                continue
-            ports = [port] if port is not None else (spec.get("ports") or [])
-            if not ports:
-                if headless:
-                    found.append((pod, 0))
-                continue
-            number = resolve_port(ports[0], pod)
-            if number is not None:
-                found.append((pod, number))
-        return found
-
-    def _service_port(self, service: Obj, port: int) -> Obj | None:
-        for entry in service["spec"].get("ports") or ():
-            if entry["port"] == port and entry.get("protocol", "TCP") == "TCP":
-                return entry  # type: ignore[no-any-return]
-        return None
-
-    def _by_cluster_ip(self, address: str) -> Obj | None:
-        for service in self.store.list("services"):
-            if service["spec"].get("clusterIP") == address:
-                return service
-        return None
+    def ingress_address(self, host: str) -> str:
+        """Return the address of the Ingress that serves a host, empty when none does."""
+        return self.ingresses.address_of(host)
 
     # connections
 
-    def connect(self, source: Obj | None, host: str, port: int, *, choose: int = 0) -> Connection:
-        """Open a TCP connection from a pod (None: from outside, past every policy) to a name and port.
+    def connect(
+        self, source: Obj | None, host: str, port: int, *, choose: int = 0, protocol: str = "TCP", path: str = "/"
+    ) -> Connection:
+        """Open a connection from a pod (None: from outside the cluster) to a name and port.
 
-        `choose` picks among several endpoints (round robin is the caller's counter).
+        Args:
+            source: the pod.
+            host: an address or a name; a host that an Ingress serves leads through it, with `path`.
+            port: where to.
+            choose: picks among several endpoints (round robin is the caller's counter).
+            protocol: TCP, UDP or SCTP.
+            path: what the request asks for, for the rules of an Ingress.
         """
-        resolved = self.resolve(source, host)
-        if resolved is None:
-            return NoSuchHost(host)
-        if resolved.addresses[0] == "127.0.0.1":
-            if source is None:
-                return Refused("127.0.0.1", port)
-            return self._to_pod(source, source, port, "127.0.0.1")
-        service = resolved.service
-        address = resolved.addresses[choose % len(resolved.addresses)]
-        if service is None and address != "203.0.113.10":
-            service = self._by_cluster_ip(address)
-        if service is not None and service["spec"].get("clusterIP") not in (None, "", "None"):
-            entry = self._service_port(service, port)
-            if entry is None:
-                return TimedOut(address, port, "the Service has no such port")
-            endpoints = self._endpoints(service, entry)
-            if not endpoints:
-                if not service["spec"].get("selector"):
-                    return self._manual(service, entry, port, address)
-                return Refused(address, port)
-            pod, number = endpoints[choose % len(endpoints)]
-            return self._to_pod(source, pod, number, address)
+        found = self.resolver.lookup(source, host)
+        addresses = found.addresses()
+        if source is None and found.service is None and self._is_site(host):
+            return self.enter(host, port, path, choose=choose)
+        if not addresses:
+            rcode = found.rcode if found.rcode != "NOERROR" else "NXDOMAIN"
+            return NoSuchHost(host, rcode, found.server or "10.96.0.10")
+        address = addresses[choose % len(addresses)]
+        if address == INGRESS and host != address and self.ingresses.host_at(address):
+            why = denied_by(self.store, self._end(source), End(address), port, protocol)
+            return TimedOut(address, port, why) if why else self.enter(host, port, path, choose=choose)
+        return self.deliver(source, address, port, protocol=protocol, choose=choose)
+
+    def deliver(
+        self, source: Obj | None, address: str, port: int, *, protocol: str = "TCP", choose: int = 0
+    ) -> Connection:
+        """Open a connection to an address."""
+        if address.startswith("127.") or address == "::1":
+            return self._here(source, port, address)
+        service = self.addresses.service_at(address)
+        if service is not None:
+            return self._to_service(source, service, port, protocol, address, choose)
         key = self.index.by_ip(address)
-        pod_or_none = self.store.get("pods", *key) if key is not None else None
-        if pod_or_none is not None:
-            return self._to_pod(source, pod_or_none, port, address)
-        for node in self.store.list("nodes"):
-            for entry in (node.get("status") or {}).get("addresses") or ():
-                if entry.get("address") == address:
-                    return self._to_node(source, node, port, address)
-        if address == "203.0.113.10":
-            if source is not None and not self._egress_outside(source, port):
-                return TimedOut(address, port, "a NetworkPolicy of the source drops it")
-            return Reached(None, None, port, address) if port in (53, 80, 443) else TimedOut(address, port)
+        pod = self.store.get("pods", *key) if key is not None else None
+        if pod is not None:
+            return self._to_pod(source, pod, port, protocol, address)
+        node = self.addresses.node_at(address)
+        if node:
+            return self._to_node(source, node, port, protocol, address, choose)
+        return self._beyond(source, address, port, protocol)
+
+    def enter(self, host: str, port: int, path: str = "/", *, choose: int = 0) -> Connection:
+        """Send a request from outside through the Ingress that serves a host, as a browser does."""
+        return self._through(self.ingresses.site(host, path, tls=port in (443, 8443)), host, port, choose)
+
+    def _is_site(self, host: str) -> bool:
+        """Tell whether a name that is no Service's is that of a web site rather than `service.namespace`."""
+        last = host.rpartition(".")[2]
+        alone = "." not in host or host.endswith(".cluster.local") or last.isdigit()
+        return not alone and last != "svc" and self.store.get("namespaces", "", last) is None
+
+    def _here(self, source: Obj | None, port: int, address: str) -> Connection:
+        if source is None:
+            return Refused(address, port)
+        if source["spec"].get("hostNetwork"):
+            found = self._on_host(source["spec"].get("nodeName", ""), port)
+            if found is not None:
+                return self._to_pod(source, found[0], found[1], "TCP", address)
+            return Refused(address, port)
+        return self._to_pod(source, source, port, "TCP", address)
+
+    def _end(self, source: Obj | None) -> End:
+        if source is None:
+            return End(CLIENT)
+        return End((source.get("status") or {}).get("podIP", ""), source)
+
+    def _beyond(self, source: Obj | None, address: str, port: int, protocol: str) -> Connection:
+        """An address of no Service, pod or node."""
+        if source is not None:
+            why = denied_by(self.store, self._end(source), End(address), port, protocol)
+            if why:
+                return TimedOut(address, port, why)
+        host = self.ingresses.host_at(address)
+        if host:
+            return Reached(None, None, port, address) if port in (80, 443) else TimedOut(address, port)
+        if address == OUTSIDE or (address in UPSTREAMS and port == 53):
+            return Reached(None, None, port, address) if port in _OUTSIDE_PORTS else TimedOut(address, port)
         return TimedOut(address, port, "nothing has this address")
 
-    def _manual(self, service: Obj, entry: Obj, port: int, address: str) -> Connection:
-        """Follow a Service without selector into the Endpoints somebody wrote by hand."""
-        meta = service["metadata"]
-        stored = self.store.get("endpoints", meta["namespace"], meta["name"])
-        for subset in (stored or {}).get("subsets") or ():
-            for number in subset.get("ports") or ():
-                if number.get("name", "") == entry.get("name", ""):
-                    for target in subset.get("addresses") or ():
-                        key = self.index.by_ip(target["ip"])
-                        pod = self.store.get("pods", *key) if key is not None else None
-                        if pod is not None:
-                            return self._to_pod(None, pod, number["port"], address)
-                        return Reached(None, None, number["port"], address)
+    # Services
+
+    def _to_service(
+        self, source: Obj | None, service: Obj, port: int, protocol: str, address: str, choose: int
+    ) -> Connection:
+        meta, spec = service["metadata"], service["spec"]
+        node = source["spec"].get("nodeName", "") if source is not None else ""
+        entry = port_of(service, port, protocol)
+        if node and self.proxies is not None and self.proxies.is_down(node):
+            kept = self.proxies.kept(node, (meta["namespace"], meta["name"]), address, port, protocol)
+            if kept is None:
+                return TimedOut(address, port, f"kube-proxy does not run on {node} and made no rule for this address")
+            backends = kept
+        elif entry is None:
+            # No rule of kube-proxy takes the packet: it goes to an address that nobody has.
+            return TimedOut(address, port, "the Service has no such port")
+        else:
+            backends = self.addresses.backends((meta["namespace"], meta["name"]), entry)
+        if (meta["namespace"], meta["name"]) == ("default", "kubernetes") and not backends:
+            return Reached(None, None, port, address)
+        own = spec.get("clusterIPs") or [spec.get("clusterIP")]
+        field = "internalTrafficPolicy" if address in own else "externalTrafficPolicy"
+        local = node if node and spec.get(field) == "Local" else ""
+        return self._to_backend(source, service, backends, local, port, protocol, address, choose)
+
+    def _to_backend(
+        self,
+        source: Obj | None,
+        service: Obj,
+        backends: list[Backend],
+        local: str,
+        port: int,
+        protocol: str,
+        address: str,
+        choose: int,
+    ) -> Connection:
+        usable = usable_of(backends)
+        if not usable:
+            return Refused(address, port)
+        if local:
+            usable = [b for b in usable if b.node == local]
+            if not usable:
+                return TimedOut(address, port, f"no endpoint on {local}, and the traffic policy is Local")
+        if service["spec"].get("sessionAffinity") == "ClientIP" and source is not None:
+            choose = int(spread(self._end(source).address, service["metadata"]["uid"]) * len(usable))
+        elif source is not None and self.proxies is not None:
+            node = source["spec"].get("nodeName", "")
+            choose = 0 if self.proxies.is_lopsided(node) else choose
+        backend = usable[choose % len(usable)]
+        pod = self.store.get("pods", *backend.pod) if backend.pod is not None else None
+        if pod is None or (pod.get("status") or {}).get("podIP") != backend.address:
+            key = self.index.by_ip(backend.address)
+            pod = self.store.get("pods", *key) if key is not None else None
+        if pod is not None:
+            return self._to_pod(source, pod, backend.port, protocol, address)
+        if backend.pod is not None or backend.address.startswith("10.244."):
+            return TimedOut(address, port, f"nothing has the endpoint's address {backend.address}")
+        if source is not None:
+            why = denied_by(self.store, self._end(source), End(backend.address), backend.port, protocol)
+            if why:
+                return TimedOut(address, port, why)
+        return Reached(None, None, backend.port, address)
+
+    def _to_node(
+        self, source: Obj | None, node: str, port: int, protocol: str, address: str, choose: int
+    ) -> Connection:
+        service = self.addresses.node_port(port, protocol)
+        if service is not None:
+            meta = service["metadata"]
+            entry = next(p for p in service["spec"]["ports"] if p.get("nodePort") == port)
+            if self.proxies is not None and self.proxies.is_down(node):
+                kept = self.proxies.kept(node, (meta["namespace"], meta["name"]), "", entry["port"], protocol)
+                if kept is None:
+                    return Refused(address, port)
+                backends = kept
+            else:
+                backends = self.addresses.backends((meta["namespace"], meta["name"]), entry)
+            local = node if service["spec"].get("externalTrafficPolicy") == "Local" else ""
+            return self._to_backend(source, service, backends, local, port, protocol, address, choose)
+        found = self._on_host(node, port)
+        if found is not None:
+            return self._to_pod(source, found[0], found[1], protocol, address)
         return Refused(address, port)
 
-    def _to_node(self, source: Obj | None, node: Obj, port: int, address: str) -> Connection:
-        for service in self.store.list("services"):
-            for entry in service["spec"].get("ports") or ():
-                if entry.get("nodePort") == port:
-                    endpoints = self._endpoints(service, entry)
-                    return self._to_pod(source, *endpoints[0], address) if endpoints else Refused(address, port)
-        for pod in self.index.by_node.get(node["metadata"]["name"], {}).values():
+    def _on_host(self, node: str, port: int) -> tuple[Obj, int] | None:
+        """Return the pod and its port behind a port of a node's own address."""
+        for _, pod in sorted(self.index.by_node.get(node, {}).items()):
             for container in pod["spec"].get("containers", ()):
                 for declared in container.get("ports") or ():
-                    if declared.get("hostPort") == port or (
-                        pod["spec"].get("hostNetwork") and declared["containerPort"] == port
-                    ):
-                        return self._to_pod(source, pod, declared["containerPort"], address)
-        return Refused(address, port)
+                    if declared.get("hostPort") == port:
+                        return pod, declared["containerPort"]
+                if pod["spec"].get("hostNetwork") and port in self.runtime.listens(pod, container):
+                    return pod, port
+        return None
 
-    def _to_pod(self, source: Obj | None, pod: Obj, port: int, address: str) -> Connection:
+    def _to_pod(self, source: Obj | None, pod: Obj, port: int, protocol: str, address: str) -> Connection:
         own = source is not None and source["metadata"]["uid"] == pod["metadata"]["uid"]
-        if source is not None and not own and not self._allowed(source, pod, port, "TCP"):
-            return TimedOut(address, port, "a NetworkPolicy drops it")
+        if not own:
+            target = End((pod.get("status") or {}).get("podIP", ""), pod)
+            why = denied_by(self.store, self._end(source), target, port, protocol)
+            if why:
+                return TimedOut(address, port, why)
+            for end in (pod, source):
+                node = self.store.get("nodes", "", end["spec"].get("nodeName", "")) if end is not None else None
+                if node is not None and (condition(node, "NetworkUnavailable") or {}).get("status") == "True":
+                    return TimedOut(address, port, f"the node {node['metadata']['name']} has no network")
         key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
-        node = self.store.get("nodes", "", pod["spec"].get("nodeName", ""))
-        if node is not None and not own and (condition(node, "NetworkUnavailable") or {}).get("status") == "True":
-            return TimedOut(address, port, "the node has no network")
         for container in self.serving(key):
             if port in self.runtime.listens(pod, container):
                 return Reached(pod, container, port, address)
         return Refused(address, port)
 
-    # policies
+    # Ingress
 
-    def _policies(self, pod: Obj, direction: str) -> list[Obj]:
-        found = []
-        for policy in self.store.list("networkpolicies.networking.k8s.io", pod["metadata"]["namespace"]):
-            spec = policy["spec"]
-            types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
-            if direction in types and matches(spec.get("podSelector") or {}, pod["metadata"].get("labels")):
-                found.append(policy)
+    def _through(self, site: Site, host: str, port: int, choose: int) -> Connection:
+        """Follow what an ingress controller does with a request."""
+        if site.status >= 0:
+            return Turned(site.address or host, port, site.status, site.message)
+        service = self.store.get("services", *site.service)
+        entry = None
+        if service is not None:
+            entry = next(
+                (
+                    p
+                    for p in service["spec"].get("ports") or ()
+                    if site.port in (p["port"], p.get("name")) and p.get("protocol", "TCP") == "TCP"
+                ),
+                None,
+            )
+        usable = usable_of(self.addresses.backends(site.service, entry)) if entry is not None else []
+        if service is None or not usable:
+            return Turned(site.address, port, 503, "503 Service Temporarily Unavailable")
+        # An ingress controller goes to the endpoints itself, past kube-proxy.
+        source = self.ingresses.gate(self.index)
+        found = self._to_backend(source, service, usable, "", port, "TCP", site.address, choose)
+        if isinstance(found, Refused):
+            return Turned(site.address, port, 502, "502 Bad Gateway")
+        if isinstance(found, TimedOut):
+            return Turned(site.address, port, 504, "504 Gateway Time-out")
         return found
 
-    def _allowed(self, source: Obj, target: Obj, port: int, protocol: str) -> bool:
-        egress = self._policies(source, "Egress")
-        if egress and not any(
-            self._rule(rule.get("to"), rule.get("ports"), policy, target, target, port, protocol)
-            for policy in egress
-            for rule in policy["spec"].get("egress") or ()
-        ):
-            return False
-        ingress = self._policies(target, "Ingress")
-        return not ingress or any(
-            self._rule(rule.get("from"), rule.get("ports"), policy, source, target, port, protocol)
-            for policy in ingress
-            for rule in policy["spec"].get("ingress") or ()
-        )
 
-    def _rule(
-        self,
-        peers: list[Obj] | None,
-        ports: list[Obj] | None,
-        policy: Obj,
-        other: Obj,
-        target: Obj,
-        port: int,
-        protocol: str,
-    ) -> bool:
-        if ports and not any(_port_allows(entry, target, port, protocol) for entry in ports):
-            return False
-        return not peers or any(self._peer(peer, policy, other) for peer in peers)
-
-    def _peer(self, peer: Obj, policy: Obj, other: Obj) -> bool:
-        block = peer.get("ipBlock")
-        if block:
-            address = other.get("status", {}).get("podIP")
-            return bool(address) and _in_block(block, address)
-        space = other["metadata"]["namespace"]
-        if peer.get("namespaceSelector") is not None:
-            namespace = self.store.get("namespaces", "", space)
-            labels: dict[str, Any] = dict((namespace or {}).get("metadata", {}).get("labels") or {})
-            labels.setdefault("kubernetes.io/metadata.name", space)
-            if not matches(peer["namespaceSelector"], labels):
-                return False
-        elif space != policy["metadata"]["namespace"]:
-            return False
-        selector = peer.get("podSelector")
-        return selector is None or matches(selector, other["metadata"].get("labels"))
-
-    def _egress_outside(self, source: Obj, port: int) -> bool:
-        policies = self._policies(source, "Egress")
-        if not policies:
-            return True
-        for policy in policies:
-            for rule in policy["spec"].get("egress") or ():
-                ports = rule.get("ports")
-                if ports and not any(e.get("port") in (None, port) for e in ports):
-                    continue
-                peers = rule.get("to")
-                if not peers or any(p.get("ipBlock") and _in_block(p["ipBlock"], "203.0.113.10") for p in peers):
-                    return True
-        return False
+def usable_of(backends: list[Backend]) -> list[Backend]:
+    """Return the endpoints kube-proxy sends to: the ready ones, or for want of any those that still serve."""
+    return [b for b in backends if b.ready] or [b for b in backends if b.serving and b.terminating]
 
 
-def _port_allows(entry: Obj, target: Obj, port: int, protocol: str) -> bool:
-    if entry.get("protocol", "TCP") != protocol:
-        return False
-    wanted = entry.get("port")
-    if wanted is None:
-        return True
-    if isinstance(wanted, int):
-        return wanted <= port <= int(entry.get("endPort", wanted))
-    for container in target["spec"].get("containers", ()):
-        for declared in container.get("ports") or ():
-            if declared.get("name") == wanted and declared["containerPort"] == port:
-                return True
-    return False
-
-
-def _in_block(block: Obj, address: str) -> bool:
-    ip = ipaddress.ip_address(address)
-    if ip not in ipaddress.ip_network(block["cidr"], strict=False):
-        return False
-    return not any(ip in ipaddress.ip_network(hole, strict=False) for hole in block.get("except") or ())
+def port_of(service: Obj, port: int, protocol: str) -> Obj | None:
+    """Return a Service's entry for a port."""
+    for entry in service["spec"].get("ports") or ():
+        if entry["port"] == port and entry.get("protocol", "TCP") == protocol:
+            return entry  # type: ignore[no-any-return]
+    return None

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from stratus.sim.apps.chaos.disturbances import Disturbances
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.runtime import AppRuntime
-from stratus.sim.network import NoSuchHost, Reached, Refused, TimedOut
+from stratus.sim.network import NoSuchHost, Reached, Refused, TimedOut, Turned
 
 if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
 
 #: Who is reached (or why nobody), and the (namespace, name) under which it was asked for.
-Route = tuple[list[tuple[Proc | None, Reached]] | NoSuchHost | Refused | TimedOut, tuple[str, str]]
+Route = tuple[list[tuple[Proc | None, Reached]] | NoSuchHost | Refused | TimedOut | Turned, tuple[str, str]]
 Key = tuple[str, str, str]
 #: Most endpoints of one Service that a caller spreads its calls over.
 MOST = 256

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from stratus.sim.network import NoSuchHost, Refused, TimedOut
+from stratus.sim.network import NoSuchHost, Refused, TimedOut, Turned
 
 #: Seconds until a failed connection is noticed (a timeout takes as long as the caller waits).
 REFUSED_AFTER, UNKNOWN_AFTER = 0.001, 0.004
+#: Seconds until a resolver that gets no answer gives up (two tries of five).
+NO_DNS_AFTER = 10.0
+Broken = NoSuchHost | Refused | TimedOut | Turned
+_WHY = {
+    "NXDOMAIN": "no such host",
+    "SERVFAIL": "server misbehaving",
+    "REFUSED": "server misbehaving",
+    "TIMEOUT": "i/o timeout",
+    "UNREACHABLE": "connection refused",
+}
 
 
-def failure(connection: NoSuchHost | Refused | TimedOut, protocol: str, host: str, port: int) -> str:
+def failure(connection: Broken, protocol: str, host: str, port: int) -> str:
     """Return the client's error text for a connection that was not made."""
     if isinstance(connection, NoSuchHost):
-        cause = f"dial tcp: lookup {host} on 10.96.0.10:53: no such host"
+        cause = f"dial tcp: lookup {host} on {connection.server}:53: {_WHY.get(connection.rcode, 'no such host')}"
+    elif isinstance(connection, Turned):
+        return _turned(connection, protocol, host, port)
     elif isinstance(connection, Refused):
         cause = f"dial tcp {connection.address}:{port}: connect: connection refused"
     else:
@@ -39,12 +51,13 @@ def failure(connection: NoSuchHost | Refused | TimedOut, protocol: str, host: st
         return f"TTransportException: {_thrift(connection, host, port)}"
     if protocol == "postgresql":
         if isinstance(connection, NoSuchHost):
-            return f'could not translate host name "{host}" to address: Name or service not known'
+            return f'could not translate host name "{host}" to address: {_unknown(connection)}'
         why = "Connection timed out" if isinstance(connection, TimedOut) else "Connection refused"
         return f'connection to server at "{host}" ({connection.address}), port {port} failed: {why}'
     if protocol == "redis":
         if isinstance(connection, NoSuchHost):
-            return f"Error -2 connecting to {host}:{port}. Name or service not known."
+            number = -2 if connection.rcode == "NXDOMAIN" else -3
+            return f"Error {number} connecting to {host}:{port}. {_unknown(connection)}."
         why = "110 connecting to {}. Connection timed out." if isinstance(connection, TimedOut) else ""
         return "Error " + (why or "111 connecting to {}. Connection refused.").format(f"{host}:{port}")
     if protocol == "kafka":
@@ -52,7 +65,19 @@ def failure(connection: NoSuchHost | Refused | TimedOut, protocol: str, host: st
     return cause
 
 
-def _thrift(connection: NoSuchHost | Refused | TimedOut, host: str, port: int) -> str:
+def _turned(connection: Turned, protocol: str, host: str, port: int) -> str:
+    """Return what a client reads when something in front of the application answers."""
+    if not connection.status:
+        scheme = "https" if port in (443, 8443) else "http"
+        return f'Get "{scheme}://{host}/": tls: failed to verify certificate: {connection.message}'
+    if protocol == "grpc":
+        code = {404: "Unimplemented", 503: "Unavailable", 502: "Unavailable", 504: "Unavailable"}
+        name = code.get(connection.status, "Unknown")
+        return f"rpc error: code = {name} desc = unexpected HTTP status code received from server: {connection.message}"
+    return f'Get "http://{host}:{port}/": unexpected status: {connection.message}'
+
+
+def _thrift(connection: Broken, host: str, port: int) -> str:
     if isinstance(connection, NoSuchHost):
         return "Could not resolve host for client socket."
     if isinstance(connection, Refused):
@@ -60,10 +85,18 @@ def _thrift(connection: NoSuchHost | Refused | TimedOut, host: str, port: int) -
     return f"open() timed out (Host: {host} Port: {port})"
 
 
-def wait_of(connection: NoSuchHost | Refused | TimedOut, timeout: float) -> float:
+def _unknown(connection: NoSuchHost) -> str:
+    """Return the C library's words for a name without an address."""
+    known = connection.rcode == "NXDOMAIN"
+    return "Name or service not known" if known else "Temporary failure in name resolution"
+
+
+def wait_of(connection: Broken, timeout: float) -> float:
     """Return the seconds after which a caller knows that a connection was not made."""
     if isinstance(connection, TimedOut):
         return timeout
+    if isinstance(connection, NoSuchHost) and connection.rcode == "TIMEOUT":
+        return min(timeout, NO_DNS_AFTER)
     return UNKNOWN_AFTER if isinstance(connection, NoSuchHost) else REFUSED_AFTER
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stratus.sim.controllers.autoscaling import AutoscalerController
 from stratus.sim.controllers.base import Controller
+from stratus.sim.controllers.clusterdns import ClusterDns
 from stratus.sim.controllers.cronjob import CronJobController
 from stratus.sim.controllers.daemonset import DaemonSetController
 from stratus.sim.controllers.deployment import DeploymentController
@@ -11,6 +12,7 @@ from stratus.sim.controllers.disruption import DisruptionController
 from stratus.sim.controllers.endpoints import EndpointsController
 from stratus.sim.controllers.gc import GarbageCollector
 from stratus.sim.controllers.job import JobController
+from stratus.sim.controllers.kubeproxy import KubeProxies
 from stratus.sim.controllers.namespaces import NamespaceController
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.quota import QuotaController
@@ -33,4 +35,6 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DisruptionController,
     QuotaController,
     AutoscalerController,
+    ClusterDns,
+    KubeProxies,
 )
