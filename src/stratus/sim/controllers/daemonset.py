@@ -85,7 +85,7 @@ class DaemonSetController(Controller):
         if ds is None or "deletionTimestamp" in ds["metadata"]:
             return
         revision = current_revision(self.store, ds)
-        digest = revision["metadata"]["labels"]["controller.kubernetes.io/hash"]
+        digest = revision["metadata"]["labels"][REVISION]
         pods = self._pods(ds)
         nodes = self.store.list("nodes")
         template = ds["spec"]["template"]

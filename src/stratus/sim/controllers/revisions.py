@@ -7,6 +7,8 @@ from stratus.sim.store import Obj, Store
 
 RESOURCE = "controllerrevisions.apps"
 HASH_LABEL = "controller.kubernetes.io/hash"
+#: Revisions of DaemonSets carry the label of their pods instead.
+DAEMON_LABEL = "controller-revision-hash"
 
 
 def revisions_of(store: Store, owner: Obj) -> list[Obj]:
@@ -27,6 +29,7 @@ def current_revision(store: Store, owner: Obj) -> Obj:
                 return store.update(RESOURCE, {**revision, "revision": newest + 1})
             return revision
     meta = owner["metadata"]
+    label = DAEMON_LABEL if owner["kind"] == "DaemonSet" else HASH_LABEL
     collisions = 0
     while True:
         digest = content_hash(data, collisions)
@@ -40,7 +43,7 @@ def current_revision(store: Store, owner: Obj) -> Obj:
         "metadata": {
             "name": name,
             "namespace": meta["namespace"],
-            "labels": {**((template.get("metadata") or {}).get("labels") or {}), HASH_LABEL: digest},
+            "labels": {**((template.get("metadata") or {}).get("labels") or {}), label: digest},
             "ownerReferences": [owner_reference(owner)],
         },
         "data": data,
