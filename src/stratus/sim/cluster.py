@@ -33,6 +33,7 @@ from stratus.sim.recording import RecordingApi, request_of
 from stratus.sim.registry import ImageRegistry, digest_of
 from stratus.sim.runtime import ExecResult
 from stratus.sim.store import Obj, Store
+from stratus.sim.system import furnish_system
 from stratus.sim.telemetry.history import History
 from stratus.sim.telemetry.observatory import Observatory
 from stratus.sim.telemetry.ports import embedded_telemetry
@@ -76,6 +77,8 @@ class EmbeddedCluster:
         faults: file of further faults.
         images: file of rules about images, over the shipped ones.
         noise: how much else goes on: `off`, `on` or `heavy`; `noise_budget`: at most so many pieces of it.
+        system: whether cluster DNS and kube-proxy are there as objects in kube-system; without, both are taken for
+            granted.
         epoch: moment at which the cluster's life begins (before the warm-up), epoch seconds; None: always the same.
 
     Raises:
@@ -97,6 +100,7 @@ class EmbeddedCluster:
         images: Path | None = None,
         noise: Level = OFF,
         noise_budget: int | None = None,
+        system: bool = True,
     ) -> None:
         if nodes < 1:
             raise UsageError(f"a cluster needs at least one node, not {nodes}")
@@ -131,11 +135,12 @@ class EmbeddedCluster:
             **({} if epoch is None else {"epoch": epoch}),
             **({} if images is None else {"images": digest_of(images)}),
             **({} if noise == OFF else {"noise": [noise, noise_budget]}),
+            **({} if system else {"system": False}),
         }
         if state_file is not None:
             self._log = InputLog.open(Path(state_file), made)
         try:
-            self._start(warmup)
+            self._start(warmup, system)
             if noise != OFF:
                 self.faulting.noise.set(noise, noise_budget)
             self._noted_at = self.clock.now()
@@ -177,8 +182,10 @@ class EmbeddedCluster:
 
     # life
 
-    def _start(self, warmup: float) -> None:
+    def _start(self, warmup: float, system: bool) -> None:
         self.control.drain()
+        if system:
+            furnish_system(self.control)
         if self._loaded is not None:
             self._deploy(self._loaded)
         self._arm((int(self.clock.now() // TICK) + 1) * TICK)
