@@ -25,14 +25,17 @@ from stratus.sim.faults.engine import FaultEngine, FaultSpec
 from stratus.sim.faults.noise import OFF, Level
 from stratus.sim.faults.scenario import Scenario
 from stratus.sim.faults.timing import NOW, Timing
-from stratus.sim.filesystem import to_text
+from stratus.sim.filesystem import to_bytes, to_text
 from stratus.sim.furniture import furnish
 from stratus.sim.identities import Access
 from stratus.sim.persist import InputLog
 from stratus.sim.recording import RecordingApi, request_of
 from stratus.sim.registry import ImageRegistry, digest_of
 from stratus.sim.runtime import ExecResult
+from stratus.sim.sessions import ContainerSession, Sessions
 from stratus.sim.store import Obj, Store
+from stratus.sim.streams.conversation import Ran
+from stratus.sim.streams.forwarding import Ask, Reply
 from stratus.sim.system import furnish_system
 from stratus.sim.telemetry.history import History
 from stratus.sim.telemetry.observatory import Observatory
@@ -171,6 +174,8 @@ class EmbeddedCluster:
         self.traffic = Traffic(load, self.namespace, self.control, self.runtime, self.seed)
         self.observatory = Observatory(rules, self.store, history, self.runtime, self.clock.now, self.clock.now())
         self.api.scrape = self.observatory.scrape
+        self.sessions = Sessions(self.control)
+        self.api.read_lines, self.api.shells, self.api.ports = self._lines, self._shell, self._port
         self.faulting = faults
         faults.attach(self)
         self._next_tick: Timer | None = None
@@ -274,6 +279,7 @@ class EmbeddedCluster:
             target = self.clock.now() + seconds
             self._note("advance", {"to": target})
             self.clock.advance_to(target)
+            self.api.pulse()
 
     def _follow(self, target: float) -> None:
         """Advance to a moment of the wall clock; the state file hears of it once a second or before the next input."""
@@ -281,6 +287,7 @@ class EmbeddedCluster:
             if self._closed or target <= self.clock.now():
                 return
             self.clock.advance_to(target)
+            self.api.pulse()
             self._unnoted = True
             if target - self._noted_at >= NOTED:
                 self._flush()
@@ -348,6 +355,8 @@ class EmbeddedCluster:
         elif kind == "exec":
             stdin = base64.b64decode(data["stdin"])
             self._exec(data["namespace"], data["pod"], data["container"], data["argv"], stdin)
+        elif kind == "session":
+            self._input(data)
         elif kind == "inject":
             with suppress(UsageError):  # It was refused then, too, after it had been written down.
                 when = Timing.model_validate(data.get("timing") or {})
@@ -369,7 +378,8 @@ class EmbeddedCluster:
         if found is None:
             return None
         spec = found["spec"]
-        for entry in [*spec.get("containers", ()), *(spec.get("initContainers") or ())]:
+        groups = ("containers", "initContainers", "ephemeralContainers")
+        for entry in [c for group in groups for c in spec.get(group) or ()]:
             if entry["name"] == container:
                 return found, entry
         return None
@@ -384,7 +394,43 @@ class EmbeddedCluster:
             self._note("exec", {**data, "stdin": base64.b64encode(stdin).decode()})
             result = self.runtime.exec(*found, argv, to_text(stdin))
             self.control.drain()
+            self.api.pulse()
             return result
+
+    def _shell(self, pod: Obj, container: str, argv: list[str] | None) -> ContainerSession | None:
+        """Return a shell in a container for a client that sends it commands; None when there is no shell to talk to."""
+        found = self._spec(pod["metadata"]["namespace"], pod["metadata"]["name"], container)
+        return self.sessions.open(found, argv, self._input) if found is not None else None
+
+    def _input(self, data: dict[str, Any]) -> Ran:
+        """Carry out one piece of input of a shell in a container."""
+        with self.lock:
+            self._alive()
+            self._note("session", data)
+            ran = self.sessions.play(data, self._spec(data["namespace"], data["pod"], data["container"]))
+            self.control.drain()
+            self.api.pulse()
+            return ran
+
+    def _port(self, pod: Obj, port: int) -> Ask | None:
+        """Return what answers requests to a port of a pod."""
+        key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        serving = self.control.kubelet.serving(key)
+        listener = next((c for c in serving if port in self.runtime.listens(pod, c)), None)
+        if listener is None:
+            return None
+
+        def ask(method: str, path: str, body: bytes) -> Reply:
+            reply = self.runtime.http(pod, listener, port, method, path, to_text(body))
+            return Reply(reply.status, to_bytes(reply.body))
+
+        return ask
+
+    def _lines(
+        self, namespace: str, pod: str, container: str, previous: bool, since: float | None
+    ) -> list[tuple[float, str]]:
+        found = self._spec(namespace, pod, container)
+        return self.runtime.logs(*found, previous=previous, since=since, limit=-1) if found is not None else []
 
     def _logs(
         self,

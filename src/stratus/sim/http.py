@@ -8,14 +8,17 @@ import contextlib
 import json
 import secrets
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stratus.errors import StratusError
 from stratus.sim import tls as tls_files
 from stratus.sim.api import ANONYMOUS, ApiServer, Request, Response, Upgrade, User, Watch
-from stratus.sim.api.subresources import LogStream
 from stratus.sim.identities import VIEWER, may
-from stratus.sim.runtime import ExecResult
+from stratus.sim.streams.conversation import exit_status
+from stratus.sim.streams.following import LogStream
+from stratus.sim.streams.serving import Streams
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,9 +27,12 @@ if TYPE_CHECKING:
 
 #: Requests larger than this are refused, as a real API server refuses them.
 BODY_LIMIT = 3 * 1024 * 1024
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "v5.portforward.k8s.io")
-#: How long exec waits for more input before it runs a command whose client does not close its stdin.
-_STDIN_QUIET = 0.3
+#: Bytes of a stream that are written at once.
+_PIECE = 256 * 1024
+#: Requests that are worked on at once; most of them wait for the lock, or for a webhook.
+_WORKERS = 64
+
+T = TypeVar("T")
 
 
 class HttpError(StratusError):
@@ -64,6 +70,8 @@ class HttpFront:
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._open: dict[asyncio.Task[Any], asyncio.Event] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._streams: Streams | None = None
 
     # life
 
@@ -165,12 +173,16 @@ class HttpFront:
             self._ready.set()
             with contextlib.suppress(Exception):
                 loop.run_until_complete(loop.shutdown_asyncgens())
+            if self._pool is not None:
+                self._pool.shutdown()
             loop.close()
 
     async def _serve(self) -> None:
         from aiohttp import web
 
         self._stop = asyncio.Event()
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="stratus-request")
+        self._streams = Streams(self._locked, self._stop)
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_route("*", "/{path:.*}", self._entry)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
@@ -234,21 +246,30 @@ class HttpFront:
         asked = Request(request.method, request.raw_path, headers, body, user)
 
         def handle() -> Any:
-            with self.lock:
-                answer = self.api.handle(asked)
-                if isinstance(answer, Response):
-                    _ = answer.body  # serialised under the lock: the objects are not touched afterwards
-                return answer
+            answer = self.api.handle(asked)
+            if isinstance(answer, Response):
+                _ = answer.body  # serialised under the lock: the objects are not touched afterwards
+            return answer
 
-        answer = await asyncio.get_running_loop().run_in_executor(None, handle)
+        answer = await self._locked(handle)
         if isinstance(answer, Response):
             out = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
             out.headers["Content-Type"] = answer.content_type
             out.headers["Cache-Control"] = "no-cache, private"
             return out
         if isinstance(answer, Upgrade):
-            return await self._exec(request, answer)
+            assert self._streams is not None
+            return await self._streams.serve(request, answer)
         return await self._stream(request, answer)
+
+    async def _locked(self, work: Callable[[], T]) -> T:
+        """Do something under the lock, but not in the loop: who holds the lock for long keeps nobody from connecting."""
+
+        def held() -> T:
+            with self.lock:
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, held)
 
     async def _stream(self, request: web.Request, stream: Watch | LogStream) -> web.StreamResponse:
         from aiohttp import web
@@ -259,6 +280,14 @@ class HttpFront:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(changed.set)
 
+        def look() -> tuple[bytes, bool]:
+            return stream.take(), stream.done
+
+        def expire() -> bytes:
+            if isinstance(stream, Watch):
+                stream.expire()
+            return stream.take()
+
         stream.on_ready = wake
         task = asyncio.current_task()
         assert task is not None
@@ -266,94 +295,58 @@ class HttpFront:
         out = web.StreamResponse(status=stream.status, headers={"Content-Type": stream.content_type})
         out.headers["Cache-Control"] = "no-cache, private"
         deadline = loop.time() + stream.timeout if stream.timeout else None
-        poll = getattr(stream, "poll_every", None)
         try:
             await out.prepare(request)
             assert self._stop is not None
             while not self._stop.is_set():
                 changed.clear()
-                with self.lock:
-                    data, done = stream.take(), stream.done
+                data, done = await self._locked(look)
                 if data:
-                    await out.write(data)
+                    await self._write(out, stream, data)
                 if done:
                     break
-                wait = poll
+                wait = None
                 if deadline is not None:
-                    left = deadline - loop.time()
-                    if left <= 0:
-                        with self.lock:
-                            if isinstance(stream, Watch):
-                                stream.expire()
-                                data = stream.take()
+                    wait = deadline - loop.time()
+                    if wait <= 0:
+                        data = await self._locked(expire)
                         if data:
                             await out.write(data)
                         break
-                    wait = left if wait is None else min(wait, left)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), wait)
-            await out.write_eof()
+            if isinstance(stream, Watch) and stream.overrun:
+                # Too slow: the connection is cut, and the client has to list again.
+                self._cut(request)
+            else:
+                await out.write_eof()
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             stream.on_ready = None
-            with self.lock:
-                stream.close()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._locked(stream.close)
             self._open.pop(task, None)
         return out
 
-    async def _exec(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
-        from aiohttp import WSMsgType, web
+    async def _write(self, out: web.StreamResponse, stream: Watch | LogStream, data: bytes) -> None:
+        """Send a piece of a stream; while the reader is slow, the stream is told so."""
+        for at in range(0, len(data), _PIECE):
+            writing = asyncio.ensure_future(out.write(data[at : at + _PIECE]))
+            done, _ = await asyncio.wait((writing,), timeout=0)
+            if not done and isinstance(stream, Watch):
+                stream.slow = True
+            try:
+                await writing
+            finally:
+                if isinstance(stream, Watch):
+                    stream.slow = False
 
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            text = "unable to upgrade: missing upgrade headers in request: a WebSocket is needed"
-            status = {
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": text,
-                "reason": "BadRequest", "code": 400,
-            }  # fmt: skip
-            return web.json_response(status, status=400)
-        socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=BODY_LIMIT)
-        await socket.prepare(request)
-        stdin = bytearray()
-        if upgrade.stdin:
-            while True:
-                try:
-                    message = await asyncio.wait_for(socket.receive(), _STDIN_QUIET if stdin or upgrade.tty else 5.0)
-                except TimeoutError:
-                    break
-                if message.type is not WSMsgType.BINARY:
-                    if message.type is WSMsgType.TEXT:
-                        continue
-                    break
-                data: bytes = message.data
-                if data[:1] == b"\xff" or not data:
-                    break
-                if data[0] == 0:
-                    stdin += data[1:]
-
-        def run() -> ExecResult:
-            with self.lock:
-                return upgrade.run(bytes(stdin))
-
-        result = await asyncio.get_running_loop().run_in_executor(None, run)
-        with contextlib.suppress(ConnectionError):
-            if result.stdout:
-                await socket.send_bytes(b"\x01" + result.out)
-            if result.stderr:
-                await socket.send_bytes((b"\x01" if upgrade.tty else b"\x02") + result.err)
-            await socket.send_bytes(b"\x03" + json.dumps(exit_status(result)).encode())
-            await socket.close()
-        return socket
+    @staticmethod
+    def _cut(request: web.Request) -> None:
+        transport: Any = request.transport
+        if transport is not None:
+            transport.abort()
 
 
-def exit_status(result: ExecResult) -> dict[str, Any]:
-    """Return the Status that ends an exec."""
-    if result.exit_code == 0:
-        return {"metadata": {}, "status": "Success"}
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {result.exit_code}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(result.exit_code)}]},
-    }
+__all__ = ["BODY_LIMIT", "HttpError", "HttpFront", "exit_status"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stratus.sim.runtime import ExecResult
+from stratus.sim.streams.conversation import Conversation
+from stratus.sim.streams.forwarding import HttpConversation
 
 Obj = dict[str, Any]
 
@@ -107,8 +109,21 @@ class Stream(Protocol):
 
 @dataclass(slots=True)
 class Upgrade:
-    """An exec or attach that goes on over a WebSocket; `run` plays the command once its input is known."""
+    """An answer that goes on as streams in both directions.
 
-    run: Callable[[bytes], ExecResult]
+    Attributes:
+        open: begins an exec or attach; None for port-forward.
+        connect: connects to a port of the pod, or says why that cannot be; None for exec and attach.
+        run: plays an exec as one: all its input in, its result out.
+        stdin, stdout, stderr, tty: which streams the client wants.
+        ports: the ports a client names beforehand (those that forward over channels).
+    """
+
+    open: Callable[[], Conversation] | None = None
+    connect: Callable[[int], HttpConversation | str] | None = None
+    run: Callable[[bytes], ExecResult] | None = None
     stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
     tty: bool = False
+    ports: tuple[int, ...] = ()

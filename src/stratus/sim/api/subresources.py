@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stratus.kit.clock import iso
+from stratus.sim.api import managed, nodes
 from stratus.sim.api.bodies import decode_object, decode_typed, media_type, read_document
 from stratus.sim.api.convert import outward
 from stratus.sim.api.messages import Request, Response, Upgrade
@@ -25,9 +27,15 @@ from stratus.sim.api.status import (
     not_found,
     too_many_requests,
 )
+from stratus.sim.filesystem import to_bytes
 from stratus.sim.runtime import ExecResult
 from stratus.sim.schema import types
-from stratus.sim.schema.decode import Parsed
+from stratus.sim.schema.decode import Decoder, Parsed
+from stratus.sim.streams.attaching import Attached
+from stratus.sim.streams.conversation import Command, Conversation, Interactive
+from stratus.sim.streams.following import Follower, Line, LogStream
+from stratus.sim.streams.forwarding import HttpConversation, refused
+from stratus.sim.streams.input import interpreter
 
 if TYPE_CHECKING:
     from stratus.sim.api.server import Answer, ApiServer
@@ -141,44 +149,6 @@ def _scale(server: ApiServer, request: Request, path: Path, resource: Resource, 
 # logs
 
 
-class LogStream:
-    """Followed logs: what the container has written since the last look, until it ends."""
-
-    status = 200
-    content_type = "text/plain"
-
-    def __init__(self, read: Callable[[], str], alive: Callable[[], bool]) -> None:
-        self.timeout: float | None = None
-        self.on_ready: Callable[[], None] | None = None
-        self.poll_every = 0.25
-        self._read = read
-        self._alive = alive
-        self._sent = 0
-        self._first: str | None = None
-        self._ended = False
-
-    def take(self) -> bytes:
-        """Return what has been written since the last call."""
-        if self._ended:
-            return b""
-        alive = self._alive()
-        text = self._read()
-        out = text[self._sent :]
-        self._sent = max(self._sent, len(text))
-        if not alive:
-            self._ended = True
-        return out.encode()
-
-    @property
-    def done(self) -> bool:
-        """Tell whether the container has ended and all of it was read."""
-        return self._ended
-
-    def close(self) -> None:
-        """Stop following."""
-        self._ended = True
-
-
 def _positive(query: Query, name: str, path: Path) -> int | None:
     text = query.get(name)
     if not text:
@@ -261,28 +231,58 @@ def _log(server: ApiServer, request: Request, path: Path, resource: Resource, qu
             raise bad_request(f'parsing time "{query.get("sinceTime")}": cannot be read') from None
     stamps = query.flag("timestamps")
     limit = _positive(query, "limitBytes", path)
-
-    def read(lines: int | None = tail) -> str:
-        return server.log_backend(path.namespace, path.name, container, previous, lines, since_seconds, stamps)
-
     if query.flag("follow") and not previous:
-        start = read()
-        skip = len(read(None)) - len(start)
-        uid = pod["metadata"]["uid"]
-
-        def alive() -> bool:
-            now = server.store.get("pods", path.namespace, path.name)
-            if now is None or now["metadata"]["uid"] != uid:
-                return False
-            found = _container_status(now, container) or {}
-            return (found.get("state") or {}).get("terminated") is None
-
-        stream = LogStream(lambda: read(None), alive)
-        stream._sent = max(0, skip)
-        return stream
-    text = read()
-    body = text.encode()
+        return _followed(server, pod, container, tail, since_seconds, stamps, limit)
+    text = server.log_backend(path.namespace, path.name, container, previous, tail, since_seconds, stamps)
+    body = to_bytes(text)
     return Response(200, body=body if limit is None else body[:limit], content_type="text/plain")
+
+
+def _watched(server: ApiServer, pod: Obj, container: str) -> tuple[Follower, Callable[[], bool], Callable[[], bool]]:
+    """Return what follows a container's present instance, whether that instance is there, and whether it runs."""
+    meta = pod["metadata"]
+    space, name, uid = meta["namespace"], meta["name"], meta["uid"]
+    instance = (_container_status(pod, container) or {}).get("containerID")
+
+    def state() -> Obj | None:
+        now = server.store.get("pods", space, name)
+        if now is None or now["metadata"]["uid"] != uid:
+            return None
+        return _container_status(now, container)
+
+    def same() -> bool:
+        found = state()
+        return found is not None and found.get("containerID") == instance
+
+    def alive() -> bool:
+        found = state()
+        return found is not None and same() and "running" in (found.get("state") or {})
+
+    def read(before: bool, since: float | None) -> list[Line]:
+        return server.log_lines(space, name, container, before, since) if state() is not None else []
+
+    return Follower(read, same), alive, same
+
+
+def _followed(
+    server: ApiServer,
+    pod: Obj,
+    container: str,
+    tail: int | None,
+    since: float | None,
+    stamps: bool,
+    limit: int | None,
+) -> LogStream:
+    follower, alive, _ = _watched(server, pod, container)
+    first = follower.new()
+    if since is not None:
+        begin = server.clock.now() - since
+        first = [line for line in first if line[0] >= begin]
+    if tail is not None:
+        first = first[-tail:] if tail else []
+    stream = LogStream(follower, first, alive, timestamps=stamps, limit=limit)
+    stream.on_close = server.follow(stream)
+    return stream
 
 
 _IMAGE_TROUBLE = {
@@ -293,11 +293,16 @@ _IMAGE_TROUBLE = {
 }
 
 
-# exec and attach
+# exec, attach and port-forward
 
 
-def _exec(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
-    pod = server.rest.get(resource, path.namespace, path.name)
+def _running(server: ApiServer, path: Path, query: Query) -> tuple[Obj, str]:
+    """Return the pod and the name of the container that a client wants to get into.
+
+    Raises:
+        ApiError: there is none, or it does not run.
+    """
+    pod = server.rest.get(server.registry.find("", "v1", "pods"), path.namespace, path.name)  # type: ignore[arg-type]
     status = pod.get("status", {})
     if status.get("phase") in ("Succeeded", "Failed"):
         raise bad_request(f"cannot exec into a container in a completed pod; current phase is {status['phase']}")
@@ -316,17 +321,112 @@ def _exec(server: ApiServer, request: Request, path: Path, resource: Resource, q
     state = (_container_status(pod, container) or {}).get("state") or {}
     if "running" not in state:
         raise internal(f'unable to upgrade connection: container not found ("{container}")')
+    return pod, container
+
+
+def _wanted(query: Query) -> Upgrade:
+    """Return which streams a client wants."""
+    wanted = Upgrade(
+        stdin=query.flag("stdin"), stdout=query.flag("stdout"), stderr=query.flag("stderr"), tty=query.flag("tty")
+    )
+    if not (wanted.stdin or wanted.stdout or wanted.stderr):
+        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
+    return wanted
+
+
+def _exec(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
+    pod, container = _running(server, path, query)
     argv = query.all("command")
-    if path.subresource == "exec" and not argv:
+    if not argv:
         raise bad_request("you must specify at least 1 command for the container")
+    wanted = _wanted(query)
+    _connect_allowed(server, request, path, resource, query)
 
     def run(stdin: bytes) -> ExecResult:
-        if path.subresource == "attach":
-            text = server.log_backend(path.namespace, path.name, container, False, None, None, False)
-            return ExecResult(stdout=text)
         return server.exec_backend(path.namespace, path.name, container, argv, stdin)
 
-    return Upgrade(run=run, stdin=query.flag("stdin"), tty=query.flag("tty"))
+    def open_() -> Conversation:
+        shell = None
+        if wanted.stdin and interpreter(argv) and server.shells is not None:
+            shell = server.shells(pod, container, argv)
+        if shell is not None:
+            return Interactive(shell, tty=wanted.tty)
+        name = sandbox_of(pod, *argv)
+        return Command(argv, run, wanted=wanted.stdin, tty=wanted.tty, exec_id=name)
+
+    wanted.open, wanted.run = open_, run
+    return wanted
+
+
+def _attach(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
+    pod, container = _running(server, path, query)
+    wanted = _wanted(query)
+    _connect_allowed(server, request, path, resource, query)
+    groups = ("containers", "initContainers", "ephemeralContainers")
+    spec = next(c for g in groups for c in pod["spec"].get(g) or () if c["name"] == container)
+
+    def open_() -> Conversation:
+        follower, alive, _ = _watched(server, pod, container)
+        shell = None
+        if wanted.stdin and spec.get("stdin") and server.shells is not None:
+            shell = server.shells(pod, container, None)
+        once = bool(spec.get("stdinOnce"))
+        attached = Attached(follower, alive, shell, tty=bool(spec.get("tty")), once=once)
+        attached.on_close = server.follow(attached)
+        return attached
+
+    wanted.open = open_
+    return wanted
+
+
+def _forward(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
+    pod = server.rest.get(resource, path.namespace, path.name)
+    if not pod["spec"].get("nodeName"):
+        raise bad_request(f"pod {path.name} does not have a host assigned")
+    phase = pod.get("status", {}).get("phase")
+    if phase != "Running":
+        raise internal(f"unable to upgrade connection: pod not running: {phase}")
+    _connect_allowed(server, request, path, resource, query)
+    ports = []
+    for text in ",".join(query.all("ports")).split(","):
+        if text and not (text.isdecimal() and 0 < int(text) < 65536):
+            raise bad_request(f'unable to parse "{text}" as a port: it is a number from 1 to 65535')
+        if text:
+            ports.append(int(text))
+
+    def connect(port: int) -> HttpConversation | str:
+        now = server.store.get("pods", path.namespace, path.name)
+        if now is None or now["metadata"]["uid"] != pod["metadata"]["uid"]:
+            return f"error forwarding port {port}: pod not found ({path.name}_{path.namespace})"
+        ask = server.ports(now, port) if server.ports is not None else None
+        return HttpConversation(ask) if ask is not None else refused(port, sandbox_of(now))
+
+    return Upgrade(connect=connect, ports=tuple(ports))
+
+
+def sandbox_of(pod: Obj, *more: str) -> str:
+    """Return what a node calls a pod's sandbox (or something in it): 64 hexadecimal digits, always the same."""
+    return hashlib.sha256("\0".join((pod["metadata"]["uid"], *more)).encode()).hexdigest()
+
+
+def _connect_allowed(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query) -> None:
+    """Let webhooks judge that somebody gets into a container.
+
+    Raises:
+        ApiError: one of them refuses.
+    """
+    kind = {"exec": "PodExecOptions", "attach": "PodAttachOptions", "portforward": "PodPortForwardOptions"}
+    options: Obj = {"kind": kind[path.subresource], "apiVersion": "v1"}
+    for name in ("stdin", "stdout", "stderr", "tty"):
+        if query.flag(name):
+            options[name] = True
+    if query.get("container"):
+        options["container"] = query.get("container")
+    if query.all("command"):
+        options["command"] = query.all("command")
+    if query.all("ports"):
+        options["ports"] = [int(p) for p in ",".join(query.all("ports")).split(",") if p.isdecimal()]
+    server.gate.connect(resource, path.namespace, path.name, path.subresource, options)
 
 
 # eviction
@@ -485,13 +585,33 @@ def _token(server: ApiServer, request: Request, path: Path, resource: Resource, 
     if seconds < 600:
         problems.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
     problems.raise_for("authentication.k8s.io", "TokenRequest", "")
+    now = server.clock.now()
+    tracked = _token_fields(review, options.manager, iso(now))
     spec["audiences"] = spec.get("audiences") or ["https://kubernetes.default.svc.cluster.local"]
     spec.setdefault("boundObjectRef", None)
-    now = server.clock.now()
     token = server.issuer.issue(account, spec["audiences"], seconds, _bound(server, path.namespace, spec))
-    review["metadata"] = {"name": path.name, "namespace": path.namespace, "creationTimestamp": iso(now)}
+    uid = server.store.new_uid()
+    meta = {"name": path.name, "namespace": path.namespace, "uid": uid, "creationTimestamp": iso(now)}
+    review["metadata"] = {**meta, "managedFields": tracked}
     review["status"] = {"token": token, "expirationTimestamp": iso(now + seconds)}
     return Response(201, review)
+
+
+def _token_fields(review: Obj, manager: str, now: str) -> list[Obj]:
+    """Return what a request for a token notes about who asked for what."""
+    kind = types.of_kind("authentication.k8s.io", "v1", "TokenRequest")
+    assert kind is not None
+    empty = Decoder().decode(kind, {})
+    return managed.track_update(
+        nodes.of_type(kind),
+        {**empty, "metadata": {}},
+        {**review, "metadata": {}},
+        manager=manager,
+        api_version="authentication.k8s.io/v1",
+        now=now,
+        subresource="token",
+        has_status=True,
+    )
 
 
 HANDLERS: dict[str, Handler] = {
@@ -503,7 +623,8 @@ HANDLERS: dict[str, Handler] = {
     "scale": _scale,
     "log": _log,
     "exec": _exec,
-    "attach": _exec,
+    "attach": _attach,
+    "portforward": _forward,
     "eviction": _evict,
     "binding": _bind,
     "token": _token,

@@ -10,6 +10,8 @@ from stratus.sim.api.messages import dump
 from stratus.sim.store import Change, Store, StoreExpired
 
 Obj = dict[str, Any]
+#: Events that may wait for a reader who does not keep up; then the watch ends.
+BACKLOG = 1000
 
 
 class Watch:
@@ -44,6 +46,10 @@ class Watch:
         self._events: deque[Obj] = deque()
         self._end: Callable[[], None] | None = None
         self._done = False
+        #: The reader does not take what it is sent; set by who sends it.
+        self.slow = False
+        #: The watch was ended because the reader was too slow.
+        self.overrun = False
 
     def start(self, version: int | None, initial: list[Obj] | None, annotate: bool) -> None:
         """Begin: with the objects of `initial` as ADDED, or with what has changed since `version`."""
@@ -94,7 +100,11 @@ class Watch:
             self._push("DELETED", self._render(last))
         else:
             return
-        if self.on_ready is not None:
+        if self.slow and len(self._events) > BACKLOG:
+            self.overrun = True
+            self._events.clear()
+            self.finish()
+        elif self.on_ready is not None:
             self.on_ready()
 
     def events(self) -> list[Obj]:

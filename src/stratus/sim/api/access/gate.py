@@ -102,6 +102,18 @@ class Gate:
             operation = "DELETE" if obj is None else "CREATE" if old is None else "UPDATE"
             self.webhooks.validate(self._question(resource, operation, obj, old, sub, dry_run), warnings)
 
+    def connect(self, resource: Resource, namespace: str, name: str, sub: str, options: Obj) -> None:
+        """Judge that somebody connects to an object (exec, attach, port-forward).
+
+        Raises:
+            ApiError: a webhook refuses.
+        """
+        if not self.store.count(MUTATING) and not self.store.count(VALIDATING):
+            return
+        ask = Question(resource, sub, "CONNECT", namespace, name, options, None, self.rehearsal, self.user)
+        self.webhooks.mutate(ask, [])
+        self.webhooks.validate(ask, [])
+
     def admit_pod(self, resource: Resource, pod: Obj) -> Obj:
         """Let the pod of a controller through as if the controller had sent it.
 
