@@ -176,18 +176,23 @@ def decode_object(
     obj = parsed.value
     check_kind(resource.kind, resource.group_version, obj)
     if resource.custom:
-        return _decode_custom(resource, obj, validation, warnings)
-    return decode_typed(
-        resource.type,
-        resource.kind,
-        resource.group,
-        resource.version,
-        parsed,
-        validation,
-        warnings,
-        drop_status,
-        emptied,
-    )
+        out = _decode_custom(resource, obj, validation, warnings)
+    else:
+        out = decode_typed(
+            resource.type,
+            resource.kind,
+            resource.group,
+            resource.version,
+            parsed,
+            validation,
+            warnings,
+            drop_status,
+            emptied,
+        )
+    meta = obj.get("metadata")
+    if isinstance(meta, dict) and meta.get("managedFields") == []:
+        out["metadata"]["managedFields"] = []  # asks for everybody's fields to be forgotten
+    return out
 
 
 def decode_typed(

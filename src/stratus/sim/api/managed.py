@@ -103,6 +103,12 @@ def track_update(
     return _sorted(out)
 
 
+def well_formed(entry: Obj) -> bool:
+    """Tell whether an entry of managedFields a client sent can be used."""
+    known = entry.get("operation") in ("Apply", "Update") and entry.get("fieldsType") == "FieldsV1"
+    return known and isinstance(entry.get("fieldsV1"), dict) and bool(entry.get("apiVersion"))
+
+
 def _entry(manager: str, operation: str, api_version: str, now: str, fields: Fields, subresource: str) -> Obj:
     entry: Obj = {
         "manager": manager,

@@ -122,6 +122,7 @@ class Rest:
         self._scope(resource, namespace, meta)
         if meta.get("resourceVersion"):
             raise internal("resourceVersion should not be set on objects to be created")
+        given_managed = meta.get("managedFields")
         for gone in (
             "resourceVersion",
             "deletionTimestamp",
@@ -153,7 +154,7 @@ class Rest:
         if options.track and apply is None:
             for holder, key in options.emptied:
                 holder[key] = []
-            tracked = self._tracked(resource, node, None, obj, options, "")
+            tracked = self._tracked(resource, node, None, obj, options, "", given_managed)
             for holder, key in options.emptied:
                 holder[key] = None
         obj = inward(resource, obj)
@@ -210,10 +211,20 @@ class Rest:
         return name
 
     def _tracked(
-        self, resource: Resource, node: nodes.Node, old: Obj | None, new: Obj, options: Options, subresource: str
+        self,
+        resource: Resource,
+        node: nodes.Node,
+        old: Obj | None,
+        new: Obj,
+        options: Options,
+        subresource: str,
+        given: list[Obj] | None = None,
     ) -> list[Obj]:
+        """Return managedFields after a write; `given` are those the client sent, which count before the stored ones."""
         if old is None:
             old = json.loads(_skeleton_text(resource.type.name)) if resource.type else {"metadata": {}}
+        if given and all(managed.well_formed(entry) for entry in given):
+            old = {**old, "metadata": {**(old.get("metadata") or {}), "managedFields": given}}
         return managed.track_update(
             node,
             old,
@@ -328,7 +339,13 @@ class Rest:
                 del new_meta["managedFields"]
         elif options.track:
             tracked = self._tracked(
-                resource, node_of(resource), outward(resource, old), outward(resource, asked), options, subresource
+                resource,
+                node_of(resource),
+                outward(resource, old),
+                outward(resource, asked),
+                options,
+                subresource,
+                given_managed,
             )
             if tracked:
                 new_meta["managedFields"] = tracked
@@ -352,7 +369,8 @@ class Rest:
             if added:
                 listed = ", ".join(f'"{f}"' for f in added)
                 text = "no new finalizers can be added if the object is being deleted, found new finalizers"
-                problems.forbidden("metadata.finalizers", f"{text} []string{{{listed}}}")
+                for _ in range(2):
+                    problems.forbidden("metadata.finalizers", f"{text} []string{{{listed}}}")
         if meta.get("deletionTimestamp") and meta["deletionTimestamp"] != old.get("deletionTimestamp"):
             for _ in range(2):
                 problems.invalid("metadata.deletionTimestamp", meta["deletionTimestamp"], "field is immutable")
