@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from stratus.sim.containerfiles import ContainerFiles, normal
-from stratus.sim.network import NoSuchHost, Reached, Refused
+from stratus.sim.network import NoSuchHost, Reached, Refused, Turned
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.registry import ImageBehaviour
 from stratus.sim.shellcommands import known_programs
@@ -154,24 +154,59 @@ class ContainerWorld(ContainerFiles):
     def _ask_nameserver(self) -> str | None:
         return self.runtime.nameserver() if self.runtime.network.dns_works(self.pod) else None
 
+    def _ask_lookup(
+        self, name: str, kind: str, server: str, plain: bool
+    ) -> tuple[str, str, str, list[tuple[str, str, str, int]]]:
+        found = self.runtime.network.lookup(self.pod, name, kind, server=server, plain=plain)
+        return found.rcode, found.name, found.server, [(r.name, r.kind, r.value, r.ttl) for r in found.records]
+
     def _ask_connect(self, host: str, port: int) -> tuple[str, str, None]:
         found = self.runtime.network.connect(self.pod, host, port)
         if isinstance(found, NoSuchHost):
-            return "no-host", "", None
+            return ("no-host" if found.rcode == "NXDOMAIN" else "no-dns"), "", None
+        if isinstance(found, Turned):
+            # Whatever it answers a request, it takes the connection.
+            return "reached", found.address, None
         kind = "reached" if isinstance(found, Reached) else "refused" if isinstance(found, Refused) else "timeout"
         return kind, found.address, None
 
     def _ask_http(
-        self, host: str, port: int, path: str, method: str, data: str, scheme: str
+        self,
+        host: str,
+        port: int,
+        path: str,
+        method: str,
+        data: str,
+        scheme: str,
+        named: str = "",
+        insecure: bool = False,
     ) -> tuple[str, str, tuple[int, str] | None]:
-        found = self.runtime.network.connect(self.pod, host, port)
+        network = self.runtime.network
+        found = network.connect(self.pod, host, port, path=path, named=named, insecure=insecure)
         if isinstance(found, NoSuchHost):
-            return "no-host", "", None
+            return ("no-host" if found.rcode == "NXDOMAIN" else "no-dns"), "", None
         if isinstance(found, Refused):
             return "refused", found.address, None
+        if isinstance(found, Turned):
+            kind = "reached" if found.status else "certificate"
+            return kind, found.address, (found.status, f"{found.message}\n" if found.status else found.message)
         if not isinstance(found, Reached):
             return "timeout", found.address, None
+        if found.pod is None and found.port == 6443:
+            return "reached", found.address, _api_server(path)
         if found.pod is None or found.container is None:
             return "reached", found.address, (200, "<!doctype html>\n")
         reply = self.runtime.http(found.pod, found.container, found.port, method, path, data)
         return "reached", found.address, (reply.status, reply.body)
+
+
+def _api_server(path: str) -> tuple[int, str]:
+    """Return what the API server tells somebody who does not say who he is."""
+    bare = path.partition("?")[0]
+    if bare in ("/healthz", "/livez", "/readyz"):
+        return 200, "ok"
+    text = f'forbidden: User \\"system:anonymous\\" cannot get path \\"{bare}\\"'
+    return 403, (
+        '{\n  "kind": "Status",\n  "apiVersion": "v1",\n  "metadata": {},\n  "status": "Failure",\n'
+        f'  "message": "{text}",\n  "reason": "Forbidden",\n  "details": {{}},\n  "code": 403\n}}'
+    )

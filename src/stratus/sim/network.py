@@ -163,7 +163,16 @@ class Network:
     # connections
 
     def connect(
-        self, source: Obj | None, host: str, port: int, *, choose: int = 0, protocol: str = "TCP", path: str = "/"
+        self,
+        source: Obj | None,
+        host: str,
+        port: int,
+        *,
+        choose: int = 0,
+        protocol: str = "TCP",
+        path: str = "/",
+        named: str = "",
+        insecure: bool = False,
     ) -> Connection:
         """Open a connection from a pod (None: from outside the cluster) to a name and port.
 
@@ -173,19 +182,22 @@ class Network:
             port: where to.
             choose: picks among several endpoints (round robin is the caller's counter).
             protocol: TCP, UDP or SCTP.
-            path: what the request asks for, for the rules of an Ingress.
+            path: what the request asks for, for the rules of an Ingress; `named`: its Host header, when it is not
+                `host`; `insecure`: certificates are not checked.
         """
         found = self.resolver.lookup(source, host)
         addresses = found.addresses()
         if source is None and found.service is None and self._is_site(host):
-            return self.enter(host, port, path, choose=choose)
+            return self.enter(named or host, port, path, choose=choose, insecure=insecure)
         if not addresses:
             rcode = found.rcode if found.rcode != "NOERROR" else "NXDOMAIN"
             return NoSuchHost(host, rcode, found.server or "10.96.0.10")
         address = addresses[choose % len(addresses)]
-        if address == INGRESS and host != address and self.ingresses.host_at(address):
+        if address == INGRESS and port in (80, 443) and self.ingresses.host_at(address):
             why = denied_by(self.store, self._end(source), End(address), port, protocol)
-            return TimedOut(address, port, why) if why else self.enter(host, port, path, choose=choose)
+            if why:
+                return TimedOut(address, port, why)
+            return self.enter(named or host, port, path, choose=choose, insecure=insecure)
         return self.deliver(source, address, port, protocol=protocol, choose=choose)
 
     def deliver(
@@ -206,9 +218,10 @@ class Network:
             return self._to_node(source, node, port, protocol, address, choose)
         return self._beyond(source, address, port, protocol)
 
-    def enter(self, host: str, port: int, path: str = "/", *, choose: int = 0) -> Connection:
+    def enter(self, host: str, port: int, path: str = "/", *, choose: int = 0, insecure: bool = False) -> Connection:
         """Send a request from outside through the Ingress that serves a host, as a browser does."""
-        return self._through(self.ingresses.site(host, path, tls=port in (443, 8443)), host, port, choose)
+        tls = port in (443, 8443) and not insecure
+        return self._through(self.ingresses.site(host, path, tls=tls), host, port, choose)
 
     def _is_site(self, host: str) -> bool:
         """Tell whether a name that is no Service's is that of a web site rather than `service.namespace`."""

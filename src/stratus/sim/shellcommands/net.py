@@ -8,37 +8,8 @@ from stratus.sim.shell import Forever, Shell
 from stratus.sim.shellcommands.base import CURL_VALUED, _options, program
 from stratus.sim.shellcommands.values import _escape
 
-
-@program("nslookup", "host", "dig")
-def _nslookup(shell: Shell, argv: list[str]) -> int:
-    names = [w for w in argv[1:] if not w.startswith(("-", "+", "@"))]
-    if not names:
-        return 1
-    found = shell.ask("resolve", names[0])
-    if argv[0].endswith("dig"):
-        if found is not None:
-            shell.out("".join(f"{address}\n" for address in found[1]))
-        return 0
-    server = shell.ask("nameserver")
-    if server is None:
-        shell.sleep(5.0)
-        shell.err(";; connection timed out; no servers could be reached\n")
-        return 1
-    shell.out(f"Server:\t\t{server}\nAddress:\t{server}:53\n\n")
-    if found is None:
-        shell.out(f"** server can't find {names[0]}: NXDOMAIN\n\n")
-        return 1
-    shell.out("".join(f"Name:\t{found[0]}\nAddress: {address}\n" for address in found[1]) + "\n")
-    return 0
-
-
-@program("getent")
-def _getent(shell: Shell, argv: list[str]) -> int:
-    found = shell.ask("resolve", argv[-1])
-    if found is None:
-        return 2
-    shell.out(f"{found[1][0]:<15} {found[0]}\n")
-    return 0
+#: What the C library says while no DNS server answers.
+AGAIN = "Temporary failure in name resolution"
 
 
 @program("ping")
@@ -78,6 +49,8 @@ def _nc(shell: Shell, argv: list[str]) -> int:
     elif kind == "refused":
         if "v" in options or "z" not in options:
             shell.err(f"{argv[0]}: {operands[0]} ({address}:{operands[1]}): Connection refused\n")
+    elif kind == "no-dns":
+        shell.err(f'{argv[0]}: getaddrinfo for host "{operands[0]}" port {operands[1]}: {AGAIN}\n')
     else:
         shell.sleep(wait)
         if "v" in options or "z" not in options:
@@ -106,8 +79,13 @@ def _wget(shell: Shell, argv: list[str]) -> int:
     scheme, host, port, path = _target(urls[0])
     quiet = "q" in options
     kind, address, answer = shell.ask("http", host, port, path, "GET", "", scheme)
-    if kind == "no-host":
+    if kind in ("no-host", "no-dns"):
         shell.err(f"wget: bad address '{host}'\n")
+        return 1
+    if kind == "certificate":
+        shell.err(
+            f"wget: {answer[1] if answer else ''}\nwget: TLS error from peer (alert code 46): certificate unknown\n"
+        )
         return 1
     if not quiet:
         shell.err(f"Connecting to {host} ({address}:{port})\n")
@@ -151,6 +129,7 @@ def _curl(shell: Shell, argv: list[str]) -> int:
         shell.out("curl 8.9.1\n")
         return 0
     valued = CURL_VALUED
+    headers = [argv[n + 1] for n, w in enumerate(argv[:-1]) if w in ("-H", "--header")]
     words: list[str] = [argv[0]]
     longs: dict[str, str] = {}
     i = 1
@@ -173,11 +152,15 @@ def _curl(shell: Shell, argv: list[str]) -> int:
         method = "POST"
     if "I" in options:
         method = "HEAD"
-    kind, _address, answer = shell.ask("http", host, port, path, method, data, scheme)
+    named = next((v.partition(":")[2].strip() for v in headers if v.partition(":")[0].lower() == "host"), "")
+    insecure = "k" in options or "insecure" in options
+    kind, _address, answer = shell.ask("http", host, port, path, method, data, scheme, named, insecure)
     form = options.get("w") or longs.get("--write-out") or ""
     body, code, status = "", 0, 0
-    if kind == "no-host":
+    if kind in ("no-host", "no-dns"):
         code, text = 6, f"Could not resolve host: {host}"
+    elif kind == "certificate":
+        code, text = 60, f"SSL: {answer[1] if answer else 'certificate problem'}"
     elif kind == "refused":
         code, text = 7, f"Failed to connect to {host} port {port} after 1 ms: Could not connect to server"
     elif kind == "timeout":
