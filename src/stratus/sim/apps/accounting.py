@@ -110,7 +110,7 @@ class Accounts:
         proc.leaked += per_thousand * served * seconds / 1000.0
         extra = build.memory if build is not None else 0.0
         if proc.mods is not None:
-            proc.leaked += proc.mods.leak * seconds
+            proc.leaked += (proc.mods.leak + proc.mods.leak_per_thousand * served / 1000.0) * seconds
             extra += proc.mods.memory
         waiting = program.memory_per_waiting * (proc.under_way + proc.line) if program.memory_per_waiting else 0.0
         held = program.memory + extra + program.memory_per_rps * served + waiting

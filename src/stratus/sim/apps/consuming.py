@@ -99,7 +99,7 @@ class Messages:
             own = [(1.0, outcome.own)]
             branches = [(1.0, proc)]
             hop = Hop("", label, consumer.operation, True, 1.0, failed, parts, own, message, "", branches)
-            flow.follow(None, writer, hop, rate * share, 1)
+            flow.follow(None, writer, hop, rate * share, 1, f"publish {consumer.topic}")
 
     def figures(self) -> tuple[QueueFigures, ...]:
         """Return how far every consumer group has come."""

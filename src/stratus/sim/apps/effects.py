@@ -47,6 +47,10 @@ class Mods:
         dead: share of requests that are never answered, by operation.
         cores: CPU used beside the requests; `threads`: how many compete for it.
         pauses: (length, interval) of moments in which everything stands still.
+        leak: MiB lost with every second, `leak_per_thousand` with every thousand requests.
+        unready: it says of itself that it is not ready.
+        requests: factors on kinds of requests of a load.
+        log: lines written now and then.
     """
 
     errors: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
@@ -59,10 +63,14 @@ class Mods:
     pauses: list[tuple[float, float]] = field(default_factory=list)
     memory: float = 0.0
     leak: float = 0.0
+    leak_per_thousand: float = 0.0
     calls: dict[str, float] = field(default_factory=dict)
     unreachable: set[str] = field(default_factory=set)
     misses: set[str] = field(default_factory=set)
+    unready: bool = False
     rate: float = 1.0
+    requests: dict[str, float] = field(default_factory=dict)
+    log: tuple[str, ...] = ()
 
     def add(self, effect: Effect, strength: float) -> None:
         """Put an effect on top, so many times as strong as it is written."""
@@ -74,19 +82,22 @@ class Mods:
                 self.wait[name] = self.wait.get(name, 0.0) + effect.wait_ms / 1000.0 * strength
             for table, factor in ((self.slower, effect.slower), (self.cpu, effect.cpu)):
                 if factor != 1.0:
-                    table[name] = table.get(name, 1.0) * (1.0 + (factor - 1.0) * strength if factor > 1.0 else factor)
+                    table[name] = table.get(name, 1.0) * _scaled(factor, strength)
         self.cores += effect.cores * strength
         self.threads += effect.cores * strength
         if effect.pause_ms:
             self.pauses.append((effect.pause_ms / 1000.0 * strength, effect.pause_every))
         self.memory += effect.memory * strength
         self.leak += effect.leak * strength
-        for target, factor in effect.calls.items():
-            more = 1.0 + (factor - 1.0) * strength if factor > 1.0 else factor
-            self.calls[target] = self.calls.get(target, 1.0) * more
+        self.leak_per_thousand += effect.leak_per_thousand * strength
+        for table, factors in ((self.calls, effect.calls), (self.requests, effect.requests)):
+            for name, factor in factors.items():
+                table[name] = table.get(name, 1.0) * _scaled(factor, strength)
         self.unreachable.update(effect.unreachable)
         self.misses.update(effect.misses)
-        self.rate *= 1.0 + (effect.rate - 1.0) * strength if effect.rate > 1.0 else effect.rate
+        self.unready = self.unready or effect.unready
+        self.rate *= _scaled(effect.rate, strength)
+        self.log += effect.log
 
     def of(self, table: dict[str, float], operation: str, neutral: float) -> float:
         """Return a figure for one operation: its own with the one for all, added (neutral 0) or multiplied (1)."""
@@ -96,6 +107,11 @@ class Mods:
     def errors_of(self, operation: str) -> Iterable[tuple[float, str]]:
         """Return (share, message) of the failures of one operation."""
         return [*self.errors.get(ALL, ()), *self.errors.get(operation, ())]
+
+
+def _scaled(factor: float, strength: float) -> float:
+    """Return a factor so many times as strong; one that makes less of something stays as it is."""
+    return 1.0 + (factor - 1.0) * strength if factor > 1.0 else factor
 
 
 @lru_cache(maxsize=64)

@@ -90,7 +90,9 @@ Link = tuple[str, str, str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """All figures of one tick; `at` is its end."""
+    """All figures of one tick; `at` is its end. `users` are requests and failures per second as those who make the load
+    see them, by (namespace, operation).
+    """
 
     at: float
     seconds: float
@@ -100,3 +102,4 @@ class Tick:
     queues: tuple[QueueFigures, ...] = ()
     spans: dict[Served, SpanFigures] = field(default_factory=dict)
     links: dict[Link, LinkFigures] = field(default_factory=dict)
+    users: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)

@@ -60,6 +60,6 @@ class Flags:
         key = (server.uid, server.container)
         found = self._served.get(key)
         if found is None:
-            text = self.runtime.read_file(server, server.program.flag_file)
+            text = self.runtime.text_of(server, server.program.flag_file)
             found = self._served[key] = read_flags(text) if text is not None else {}
         return found

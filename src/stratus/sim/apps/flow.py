@@ -41,6 +41,7 @@ class Flow:
         held: requests under way, by id of program; `pooled`: (calls per second wanted, connections in use) of its
             targets with a pool.
         produced: messages per second by (id of broker, topic) and the label of who wrote them.
+        users: requests and failures per second by (namespace, operation), as those see them who make the load.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Flow:
         self.held: dict[int, float] = {}
         self.pooled: dict[tuple[int, str], list[float]] = {}
         self.produced: dict[tuple[int, str], dict[tuple[str, str], float]] = {}
+        self.users: dict[tuple[str, str], tuple[float, float]] = {}
 
     def services(self) -> dict[tuple[str, str], Sum]:
         """Return what was asked of each service, all operations together."""
@@ -80,7 +82,7 @@ class Flow:
         self._link(caller, label[1], operation, hop, calls, rate * hop.errors)
         if hop.traced:
             space = hop.label[0]
-            edge = self.edges.setdefault((space, label[1], hop.label[1], hop.operation), Sum())
+            edge = self.edges.setdefault((space, label[1], hop.label[1], hop.span_name), Sum())
             edge.rate += calls
             edge.failed += rate * hop.errors
             edge.parts += [(calls * w, s) for w, s in hop.span]
@@ -103,7 +105,7 @@ class Flow:
         """Note which operation asked for what, with how long it took as the caller sees it."""
         target = caller.program.targets.get(hop.target) if caller is not None else None
         protocol = target.protocol if target is not None else "http"
-        asked = f"publish {hop.topic}" if hop.topic else hop.operation
+        asked = f"publish {hop.topic}" if hop.topic else hop.span_name
         key = (hop.label[0], name, operation, hop.label[1], asked, protocol)
         total = self.links.get(key)
         if total is None:
@@ -132,7 +134,7 @@ class Flow:
         ops[hop.operation] = ops.get(hop.operation, 0.0) + rate
         if outcome is None:
             if hop.traced:
-                found = self.spans.setdefault((*hop.label, hop.operation), Sum())
+                found = self.spans.setdefault((*hop.label, hop.span_name), Sum())
                 found.rate += rate
                 found.failed += rate
                 found.parts.append((rate, (0.002, 1e-6)))
@@ -141,7 +143,7 @@ class Flow:
         if outcome.held:
             self.held[mine] = self.held.get(mine, 0.0) + rate * outcome.held
         if hop.traced:
-            found = self.spans.setdefault((*hop.label, hop.operation), Sum())
+            found = self.spans.setdefault((*hop.label, hop.span_name), Sum())
             found.rate += rate
             failed = sum(f.weight for f in outcome.fails) + outcome.silent
             found.failed += rate * failed
@@ -151,7 +153,7 @@ class Flow:
                 key = (mine, "", hop.operation, fail.message)
                 self.lines[key] = self.lines.get(key, 0.0) + rate * fail.weight
         for inner in outcome.hops:
-            self.follow(proc, hop.label, inner, rate * proc.through, depth + 1, hop.operation)
+            self.follow(proc, hop.label, inner, rate * proc.through, depth + 1, hop.span_name)
 
 
 def service_figures(total: Sum) -> ServiceFigures:

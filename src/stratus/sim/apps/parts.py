@@ -3,9 +3,10 @@ milliseconds where a name ends in `_ms`, else seconds; memory is MiB."""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Part(BaseModel):
@@ -21,13 +22,27 @@ class Value(Part):
         env: name of an environment variable.
         file: path of a JSON (or YAML) document inside the container.
         key: where in the document the setting is (dots go deeper).
+        pattern: regular expression that cuts the setting out of a longer text (a connection string): the first group
+            of its first match; a text that it does not match holds no setting.
         default: what is built in; None: the program does not start without the setting.
     """
 
     env: str = ""
     file: str = ""
     key: str = ""
+    pattern: str = ""
     default: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _groups(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"this is no regular expression: {error}") from None
+        if pattern and not groups:
+            raise ValueError("put the part that is the setting into parentheses")
+        return pattern
 
     @model_validator(mode="after")
     def _complete(self) -> Value:
@@ -160,8 +175,11 @@ class LogStyle(Part):
     """How a program writes.
 
     Attributes:
-        prefix: put before every line; `{time}` is RFC 3339 with seconds, `{date}` with milliseconds, `{stamp}` like
-            `2026-Jan-05 09:00:00.000000`, `{slashed}` like `2026/01/05 09:00:00`.
+        prefix: put before every line; `{time}` is RFC 3339 with seconds, `{date}` with milliseconds, `{utc}` with
+            milliseconds and `Z`, `{stamp}` like `2026-Jan-05 09:00:00.000000`, `{slashed}` like `2026/01/05 09:00:00`,
+            `{comma}` like `2026-01-05 09:00:00,000`, `{dotted}` the same with a dot, `{clf}` like
+            `05/Jan/2026:09:00:00 +0000`, `{dayfirst}` like `05 Jan 2026 09:00:00.000`, `{millis}` milliseconds since
+            1970.
         error: line for a failed call; `{target}`, `{operation}`, `{message}`, `{address}`.
         failed: line for a request that fails by itself; `{operation}`, `{message}`.
         access: lines written now and then in normal work; `{operation}`, `{rate}`.

@@ -45,6 +45,15 @@ class Hop:
     branches: list[tuple[float, Proc]]
     topic: str = ""
 
+    @property
+    def span_name(self) -> str:
+        """Return what the operation goes by in traces."""
+        for _, callee in self.branches:
+            spec = callee.program.operations.get(self.operation)
+            if spec is not None and spec.span:
+                return spec.span
+        return self.operation
+
 
 @dataclass(slots=True)
 class Outcome:

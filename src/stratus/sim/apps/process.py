@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -14,6 +15,25 @@ from stratus.sim.apps.schema import Build, LogStyle, Program
 
 #: Lines kept of one run of a container.
 LINES = 600
+
+
+def _strftime(at: float, form: str) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime(form)
+
+
+#: How a moment is written in log lines.
+_MOMENTS: dict[str, Callable[[float], str]] = {
+    "{time}": iso,
+    "{date}": lambda at: _strftime(at, "%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+00:00",
+    "{utc}": lambda at: _strftime(at, "%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+    "{stamp}": lambda at: _strftime(at, "%Y-%b-%d %H:%M:%S.%f"),
+    "{slashed}": lambda at: _strftime(at, "%Y/%m/%d %H:%M:%S"),
+    "{comma}": lambda at: _strftime(at, "%Y-%m-%d %H:%M:%S,%f")[:-3],
+    "{dotted}": lambda at: _strftime(at, "%Y-%m-%d %H:%M:%S.%f")[:-3],
+    "{dayfirst}": lambda at: _strftime(at, "%d %b %Y %H:%M:%S.%f")[:-3],
+    "{clf}": lambda at: _strftime(at, "%d/%b/%Y:%H:%M:%S +0000"),
+    "{millis}": lambda at: str(round(at * 1000)),
+}
 
 Key = tuple[str, str]
 Phase = Literal["starting", "waiting", "serving", "ending"]
@@ -30,12 +50,12 @@ def fill(template: str, **values: object) -> str:
 def stamped(style: LogStyle, text: str, at: float) -> str:
     """Return a log line as the program writes it at a moment."""
     whole = style.prefix + text
-    if not any(place in whole for place in ("{time}", "{date}", "{stamp}", "{slashed}")):
+    if "{" not in whole:
         return whole
-    moment = datetime.fromtimestamp(at, UTC)
-    precise = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+00:00"
-    stamp, slashed = moment.strftime("%Y-%b-%d %H:%M:%S.%f"), moment.strftime("%Y/%m/%d %H:%M:%S")
-    return fill(whole, time=iso(at), date=precise, stamp=stamp, slashed=slashed)
+    for place, write in _MOMENTS.items():
+        if place in whole:
+            whole = whole.replace(place, write(at))
+    return whole
 
 
 @dataclass(slots=True)
@@ -58,6 +78,7 @@ class Proc:
         pools: by target (seconds until a connection is free, share of calls that get none).
         under_way: requests worked on at this moment, on average.
         leaked: MiB lost since the start.
+        ports: where it listens; `users`: by how much the load that it makes is multiplied.
         tls: targets it speaks TLS to; `demands_tls`: it turns away callers that do not.
         switched: numbers of the program's effects that its settings turn on.
         mods: what flags and chaos change just now, None when nothing does.
@@ -98,6 +119,8 @@ class Proc:
     pools: dict[str, tuple[float, float]] = field(default_factory=dict)
     under_way: float = 0.0
     leaked: float = 0.0
+    ports: frozenset[int] = frozenset()
+    users: float = 1.0
     tls: frozenset[str] = frozenset()
     demands_tls: bool = False
     switched: frozenset[int] = frozenset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stratus.sim.apps.annotations import annotated_program
@@ -122,14 +123,14 @@ class AppRuntime(GenericRuntime):
     def _match(self, image: str, argv: list[str]) -> str | None:
         assert self.app is not None
         try:
-            reference = parse_reference(image).name
+            parse_reference(image)
         except InvalidReference:
             return None
         base = argv[0].rpartition("/")[2] if argv else ""
         if base in known_programs():
             return None
         for name, program in self.app.programs.items():
-            if not fnmatchcase(reference, program.image):
+            if not fits(image, program.image):
                 continue
             wanted = program.command
             if not wanted or wanted == base or (wanted.startswith("-") and wanted in argv[1:]):
@@ -140,8 +141,7 @@ class AppRuntime(GenericRuntime):
         """Tell whether an image of the application, which holds its programs under their names, lacks a command."""
         if self.app is None or not word or word.rpartition("/")[2] in known_programs():
             return False
-        reference = parse_reference(image).name
-        return any(fnmatchcase(reference, p.image) and p.command[:1].isalnum() for p in self.app.programs.values())
+        return any(fits(image, p.image) and p.command[:1].isalnum() for p in self.app.programs.values())
 
     def build_of(self, image: str, program: str) -> Build | None:
         """Return what is special about an image of a program, if anything."""
@@ -199,11 +199,12 @@ class AppRuntime(GenericRuntime):
             workload=workload_of(pod),
             started_at=self.now(),
             restart=restart,
-            capacity=min(cpu or UNLIMITED, UNLIMITED),
+            capacity=min(cpu or UNLIMITED, program.threads or UNLIMITED, UNLIMITED),
             limit=cpu,
             memory_limit=parse_quantity(limits.get("memory")),
             memory=self._memory(pod, container, process),
             cpu=program.cpu_idle,
+            ports=frozenset(program.ports),
         )
         if program.datastore is not None:
             place = (proc.namespace, proc.workload)
@@ -222,7 +223,9 @@ class AppRuntime(GenericRuntime):
             proc.phase = "ending"
             return Run(exit_after=crash.after, exit_code=crash.exit_code)
         world = ContainerWorld(self, pod, container, process)
-        settings = read_settings(proc.program, process.env, world.read)
+        load = self.app.load if self.app is not None else None
+        users = load.users if load is not None and load.program == proc.name else None
+        settings = read_settings(proc.program, process.env, world.read, users)
         if settings.doomed is not None:
             lines, code = settings.doomed
             after = min(0.4, startup.seconds / 2)
@@ -231,6 +234,7 @@ class AppRuntime(GenericRuntime):
             return Run(exit_after=after, exit_code=code)
         proc.addresses, proc.logins = settings.addresses, settings.logins
         proc.switched, proc.tls, proc.demands_tls = settings.switched, settings.tls, settings.demands_tls
+        proc.ports, proc.users = settings.ports, settings.users
         proc.deadline = now + startup.seconds + startup.wait
         return Run(poll_after=max(startup.seconds, 0.05), stops_after=STOPS_AFTER)
 
@@ -279,7 +283,7 @@ class AppRuntime(GenericRuntime):
                 return [fill(line, target=name, address=address, message=text) for line in lines], True
         return None
 
-    def read_file(self, proc: Proc, path: str) -> str | None:
+    def text_of(self, proc: Proc, path: str) -> str | None:
         """Return a file's text as a program finds it in its container now."""
         pod, process = self.store.get("pods", *proc.pod), self.running.get((proc.uid, proc.container))
         if pod is None or process is None:
@@ -343,7 +347,7 @@ class AppRuntime(GenericRuntime):
         if proc is None:
             return super().listens(pod, container)
         alive = self.proc_in(pod, container) is not None
-        return frozenset(proc.program.ports) if alive and proc.serves(self.now()) else frozenset()
+        return proc.ports if alive and proc.serves(self.now()) else frozenset()
 
     def http(self, pod: Obj, container: Obj, port: int, method: str, path: str, data: str = "") -> HttpReply:
         """Answer one HTTP request."""
@@ -353,6 +357,8 @@ class AppRuntime(GenericRuntime):
         if proc.program.protocol != "http":
             return HttpReply(0)
         name = self._asked(proc, path)
+        if name == "" and proc.mods is not None and proc.mods.unready:
+            return HttpReply(503, "not ready\n")
         if name == "":
             return HttpReply(200, "ok\n")
         if name is None:
@@ -368,6 +374,8 @@ class AppRuntime(GenericRuntime):
         proc = self.proc_in(pod, listener) if listener is not None else None
         if proc is None or self.response is None:
             return super().probe(pod, container, probe)
+        if action == "grpc" and proc.mods is not None and proc.mods.unready and proc.serves(self.now()):
+            return ProbeResult(False, 'service unhealthy (responded with "NOT_SERVING")')
         path = str(probe[action].get("path") or "/")
         seconds = float(probe.get("timeoutSeconds") or 1)
         name = self._asked(proc, path) if action == "httpGet" else ""
@@ -422,6 +430,13 @@ class AppRuntime(GenericRuntime):
         """Return (cores, bytes)."""
         proc = self.proc_in(pod, container)
         return super().usage(pod, container) if proc is None else (proc.cpu, proc.memory)
+
+
+@lru_cache(maxsize=4096)
+def fits(image: str, pattern: str) -> bool:
+    """Tell whether an image matches a glob over `host/repository`, or over `host/repository:tag` if it has a colon."""
+    reference = parse_reference(image)
+    return fnmatchcase(reference.full if ":" in pattern else reference.name, pattern)
 
 
 def log_lines(proc: Proc, now: float, since: float | None, limit: int) -> list[tuple[float, str]]:

@@ -27,6 +27,8 @@ from stratus.sim.apps.parts import (
 
 Protocol = Literal["http", "grpc", "thrift", "mongodb", "memcached", "redis", "postgresql", "kafka", "tcp"]
 
+Client = Literal["go", "node", "java", "dotnet", "rust", "envoy", "core"]
+
 #: Protocols whose servers write spans of their own; the others only show as time of the caller.
 TRACED: frozenset[str] = frozenset({"http", "grpc", "thrift"})
 
@@ -97,6 +99,7 @@ class Operation(Part):
         cpu_ms: CPU time.
         error_rate: share of requests that fail in normal life.
         path: for HTTP, where it is asked for (`/` and the operation's name, too).
+        span: its name in traces, where several operations go by the same name; empty: its own.
         calls: calls made while a request is served.
     """
 
@@ -104,6 +107,7 @@ class Operation(Part):
     cpu_ms: float = Field(default=1.0, ge=0)
     error_rate: float = Field(default=0.0, ge=0, le=1)
     path: str = ""
+    span: str = ""
     calls: tuple[Call, ...] = ()
 
 
@@ -141,11 +145,15 @@ class Effect(Part):
         cpu: factor on the CPU time of a request.
         cores: CPU used beside the requests.
         pause_ms, pause_every: the process stands still for that long, once in so many seconds (collecting garbage).
-        memory: MiB more at once; `leak`: MiB more with every second.
+        memory: MiB more at once; `leak`: MiB more with every second; `leak_per_thousand`: MiB more with every thousand
+            requests.
         calls: factor on the calls to some of the `targets`.
         unreachable: targets that the program asks at a wrong address meanwhile.
         misses: cache targets in which it finds nothing meanwhile.
-        rate: factor on the requests of a load, or on the pace of consumers.
+        unready: it says of itself that it is not ready: gRPC health checks and HTTP probes of `/` fail.
+        rate: factor on the requests of a load, or on the pace of consumers; `requests`: factors on some kinds of a
+            load's requests (operations of its `mix`).
+        log: lines written now and then while it acts.
     """
 
     flag: str = ""
@@ -164,10 +172,14 @@ class Effect(Part):
     pause_every: float = Field(default=10.0, gt=0)
     memory: float = Field(default=0.0, ge=0)
     leak: float = Field(default=0.0, ge=0)
+    leak_per_thousand: float = Field(default=0.0, ge=0)
     calls: dict[str, float] = Field(default_factory=dict)
     unreachable: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
+    unready: bool = False
     rate: float = Field(default=1.0, ge=0)
+    requests: dict[str, float] = Field(default_factory=dict)
+    log: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one_cause(self) -> Effect:
@@ -180,10 +192,13 @@ class Program(Part):
     """One program: the process that a container with a certain image and command runs.
 
     Attributes:
-        image: glob over the image's `host/repository`, without tag (`docker.io/library/` is implied as usual).
+        image: glob over the image's `host/repository` (`docker.io/library/` is implied as usual), or, with a colon,
+            over `host/repository:tag`.
         command: first word of the command that starts it; empty: what the image starts by itself (or any command).
-        ports: TCP ports it listens on.
+        ports: TCP ports it listens on; `listens`: where the first of them is told, if it can be told.
         protocol: what it speaks there.
+        client: in whose words it tells of failed gRPC and HTTP calls: those of Go, Node.js, Java, .NET, Rust, Envoy, or
+            of the libraries in C that C++, Python, Ruby and PHP use (`core`).
         operations: what it can be asked; `*` answers anything not listed.
         targets: the other processes it calls, by a name of your choice.
         startup: how it starts; `logs`: how it writes; `datastore`: the state it keeps, if it is a datastore.
@@ -191,6 +206,7 @@ class Program(Part):
         memory: MiB at rest; `memory_per_rps`: MiB more for each request per second; `memory_per_waiting`: MiB more
             for each request that is under way or waits.
         leak: MiB lost for good with every thousand requests.
+        threads: cores it can use at the same time, whatever its container may use; 0: as many as there are.
         queue: seconds of CPU work that pile up at most; requests beyond are never answered.
         workers: requests worked on at the same time, waiting for others included; 0: as many as come.
         waiting: requests that wait for a worker at most; further ones are turned away at once.
@@ -206,7 +222,9 @@ class Program(Part):
     image: str
     command: str = ""
     ports: tuple[int, ...] = ()
+    listens: Value | None = None
     protocol: Protocol = "grpc"
+    client: Client = "go"
     operations: dict[str, Operation] = Field(default_factory=dict)
     targets: dict[str, Target] = Field(default_factory=dict)
     startup: Startup = Startup()
@@ -215,6 +233,7 @@ class Program(Part):
     cpu_idle: float = Field(default=0.002, ge=0)
     memory_per_waiting: float = Field(default=0.0, ge=0)
     leak: float = Field(default=0.0, ge=0)
+    threads: float = Field(default=0.0, ge=0)
     queue: float = Field(default=5.0, gt=0)
     workers: int = Field(default=0, ge=0)
     waiting: int = Field(default=100, ge=0)
@@ -273,12 +292,13 @@ class Load(Part):
         host, port: where they knock: a Service of the application's namespace.
         protocol: what they speak.
         mix: the kinds of their requests.
-        rate: requests per second.
+        rate: requests per second; `users`: a setting of `program` by which it is multiplied.
         swing: share by which the rate rises and falls in a slow wave.
         timeout: seconds after which a user gives up.
         retries: how often a user tries again at once after an error.
         program: the load is made by this program (a load generator in a pod), and stops when none runs; its `flags`
-            and `effects` (`rate`) act on the load.
+            and `effects` (`rate`, `requests`) act on the load.
+        target: a key of that program's `targets`: where it is told to knock, in place of `host` and `port`.
     """
 
     host: str
@@ -289,7 +309,15 @@ class Load(Part):
     timeout: float = Field(default=10.0, gt=0)
     retries: int = Field(default=0, ge=0, le=5)
     program: str = ""
+    target: str = ""
+    users: Value | None = None
     mix: tuple[Mix, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Load:
+        if (self.target or self.users is not None) and not self.program:
+            raise ValueError("`target` and `users` are settings of a `program` that makes the load: name it")
+        return self
 
 
 class Application(Part):
@@ -325,9 +353,27 @@ class Application(Part):
         for number, build in enumerate(self.builds):
             if build.program and build.program not in self.programs:
                 raise ValueError(f"builds.{number}.program: no program {build.program!r}")
-        if self.load is not None and self.load.program and self.load.program not in self.programs:
-            raise ValueError(f"load.program: no program {self.load.program!r}")
+        if self.load is not None and self.load.program:
+            self._check_load(self.load)
         return self
+
+    def _check_load(self, load: Load) -> None:
+        """Refuse a load whose program is not there, or does not fit it."""
+        program = self.programs.get(load.program)
+        if program is None:
+            raise ValueError(f"load.program: no program {load.program!r}")
+        if load.target and load.target not in program.targets:
+            known = ", ".join(sorted(program.targets)) or "none"
+            raise ValueError(
+                f"load.target: program {load.program!r} has no target {load.target!r}; targets are: {known}"
+            )
+        kinds = {m.operation for m in load.mix}
+        for number, effect in enumerate(program.effects):
+            for name in sorted(set(effect.requests) - kinds):
+                where = f"programs.{load.program}.effects.{number}.requests"
+                raise ValueError(
+                    f"{where}: no requests for {name!r} in load.mix; there are: {', '.join(sorted(kinds))}"
+                )
 
 
 __all__ = [

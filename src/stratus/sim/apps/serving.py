@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from stratus.sim.apps.chaos.disturbances import Disturbances
+from stratus.sim.apps.dialects import spoken
 from stratus.sim.apps.latency import ZERO, Span, beyond, mixed, plus
 from stratus.sim.apps.paths import Answer, Fail, Hop, Outcome, again, capped, hop_of, merged, worded
 from stratus.sim.apps.process import Proc
@@ -209,6 +210,9 @@ class Serving:
             else:
                 route = self.routes.find(proc, call.to, host, port)
             found = self.ask(route, proc, call.to, target, call.operation, host, port)
+            if found.fails and proc.program.client != "go":
+                for fail in found.fails:
+                    fail.message = spoken(proc.program.client, fail.message, host, port)
             self.answers[key] = found
         return found
 

@@ -25,6 +25,7 @@ class Settings:
     """What a program read at its start.
 
     Attributes:
+        ports: where it listens; `users`: by how much the load that it makes is multiplied.
         switched: numbers of the program's effects that its settings turn on; `tls`: targets it speaks TLS to.
         demands_tls: it turns away callers that do not speak TLS.
         doomed: (lines, exit code) when it cannot start with what it read.
@@ -32,6 +33,8 @@ class Settings:
 
     addresses: dict[str, tuple[str, int]] = field(default_factory=dict)
     logins: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ports: frozenset[int] = frozenset()
+    users: float = 1.0
     switched: frozenset[int] = frozenset()
     tls: frozenset[str] = frozenset()
     demands_tls: bool = False
@@ -55,7 +58,11 @@ def look_up(value: Value, env: Mapping[str, str], read: Read) -> str:
         MissingSetting: there is none and no default.
     """
     if value.env and value.env in env:
-        return env[value.env]
+        told = _cut(value, env[value.env])
+        if told is not None:
+            return told
+        if value.default is None:
+            raise MissingSetting(f"{value.env} (cannot read {env[value.env]!r})")
     if value.file:
         text = read(value.file)
         if text is None:
@@ -65,8 +72,9 @@ def look_up(value: Value, env: Mapping[str, str], read: Read) -> str:
             found = _document(text)
             for part in [value.key] if isinstance(found, dict) and value.key in found else value.key.split("."):
                 found = found.get(part) if isinstance(found, dict) else None
-            if found is not None:
-                return str(found)
+            told = _cut(value, str(found)) if found is not None else None
+            if told is not None:
+                return told
             if value.default is None:
                 raise MissingSetting(f"{value.key} in {value.file}")
     if value.default is None:
@@ -74,18 +82,26 @@ def look_up(value: Value, env: Mapping[str, str], read: Read) -> str:
     return value.default
 
 
+def _cut(value: Value, text: str) -> str | None:
+    """Return the part of a text that is the setting; None when there is none in it."""
+    if not value.pattern:
+        return text
+    match = re.search(value.pattern, text)
+    return match.group(1) if match is not None else None
+
+
 def split_address(text: str) -> tuple[str, int]:
-    """Take `host:port` apart (a scheme and a path are dropped); a port that is no number is 0."""
+    """Take `host:port` apart (scheme, user and path are dropped); a port that is no number is 0."""
     bare = text.strip().partition("://")[2] or text.strip()
-    bare = bare.partition("/")[0]
+    bare = bare.partition("/")[0].rpartition("@")[2]
     host, colon, port = bare.rpartition(":")
     if not colon:
         return bare, 0
     return host, int(port) if port.isdigit() and int(port) < 65536 else 0
 
 
-def read_settings(program: Program, env: Mapping[str, str], read: Read) -> Settings:
-    """Return what a program takes from its surroundings."""
+def read_settings(program: Program, env: Mapping[str, str], read: Read, users: Value | None = None) -> Settings:
+    """Return what a program takes from its surroundings; `users` says where the size of the load is that it makes."""
     found = Settings()
     startup = program.startup
     for check in startup.checks:
@@ -98,6 +114,12 @@ def read_settings(program: Program, env: Mapping[str, str], read: Read) -> Setti
             found.doomed = (tuple(fill(line, value=value) for line in check.log), check.exit_code)
             return found
     try:
+        found.ports = frozenset(program.ports)
+        if program.listens is not None:
+            told = split_address(":" + look_up(program.listens, env, read))[1]
+            found.ports = frozenset((told, *program.ports[1:])) - {0}
+        if users is not None:
+            found.users = _number(look_up(users, env, read))
         for name, target in program.targets.items():
             host, port = split_address(look_up(target.address, env, read))
             if target.port is not None and not port:
@@ -118,6 +140,14 @@ def read_settings(program: Program, env: Mapping[str, str], read: Read) -> Setti
     mode = program.datastore.tls if program.datastore is not None else None
     found.demands_tls = mode is not None and is_on(_optional(mode, env, read))
     return found
+
+
+def _number(text: str) -> float:
+    """Return how much a text says; nothing when it is no number."""
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        return 0.0
 
 
 def is_on(text: str) -> bool:

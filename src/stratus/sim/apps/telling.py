@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stratus.sim.apps.dialects import spoken
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.runtime import AppRuntime, noise
 from stratus.sim.apps.serving import Serving
@@ -35,7 +36,8 @@ class Telling:
                 at = now - seconds * (whole - number) / (whole + 1)
                 host, port = proc.addresses.get(target, ("", 0))
                 template = style.error if target else style.failed
-                told = message.replace('"', '\\"') if '"{message}"' in template else message
+                told = message if target else spoken(proc.program.client, message)
+                told = told.replace('"', '\\"') if '"{message}"' in template else told
                 proc.write(at, template, target=target, operation=operation, message=told, address=f"{host}:{port}")
             if target and whole:
                 self._denied(proc, target, operation, message)
@@ -50,6 +52,8 @@ class Telling:
             found = self.serving.outcomes.get((id(proc), busiest))
             ms = round((found.own[0] if found is not None else 0.0) * 1000)
             proc.write(now - 0.4, style.slow, operation=busiest, ms=ms)
+        if proc.mods is not None and proc.mods.log and self.serving.tick % 3 == 0:
+            proc.write(now - 0.3, *proc.mods.log)
         if style.access and self.serving.tick % 12 == int(12 * noise(proc.uid, proc.container)):
             proc.write(now - 0.2, *style.access, operation=busiest, rate=f"{proc.rps:.1f}")
 

@@ -121,6 +121,7 @@ class Traffic:
             queues=self.messages.figures() if self.runtime.brokers else (),
             spans={served: span_figures(s) for served, s in sorted(flow.spans.items())},
             links=link_figures(flow),
+            users=dict(sorted(flow.users.items())),
         )
 
     def _look(self, now: float, seconds: float) -> None:
@@ -181,19 +182,31 @@ class Traffic:
         whole = sum(m.share for m in load.mix)
         for source in sources:
             total = self.rate(load, now) / len(sources)
-            if source is not None and source.mods is not None:
-                total *= source.mods.rate
+            factors: dict[str, float] = {}
+            if source is not None:
+                total *= source.users
+                if source.mods is not None:
+                    total *= source.mods.rate
+                    factors = source.mods.requests
             for mix in load.mix:
                 wiggle = 1.0 + 0.08 * (noise(self.seed, mix.operation, self._tick) - 0.5)
-                self._enter(flow, namespace, load, source, mix.operation, total * mix.share / whole * wiggle)
+                rate = total * mix.share / whole * wiggle * factors.get(mix.operation, 1.0)
+                self._enter(flow, namespace, load, source, mix.operation, rate)
 
     def _enter(self, flow: Flow, namespace: str, load: Load, source: Proc | None, operation: str, rate: float) -> None:
         entry = Target(address=_ENTRY, protocol=load.protocol, timeout=load.timeout, retries=load.retries)
-        host = load.host if "." in load.host else f"{load.host}.{namespace}"
-        route = self.routes.find(source, f"entry {host}:{load.port}", host, load.port)
-        answer = self.serving.ask(route, None, "entry", entry, operation, load.host, load.port)
+        host, port = load.host, load.port
+        if load.target and source is not None:
+            host, port = source.addresses[load.target]
+            route = self.routes.find(source, load.target, host, port)
+        else:
+            whole = host if "." in host else f"{host}.{namespace}"
+            route = self.routes.find(source, f"entry {whole}:{port}", whole, port)
+        answer = self.serving.ask(route, None, "entry", entry, operation, host, port)
         hop = hop_of("entry", entry, operation, answer, 1.0, load.retries)
         label = ("", "") if source is None else (source.namespace, source.workload)
+        asked, failed = flow.users.get((namespace, operation), (0.0, 0.0))
+        flow.users[namespace, operation] = (asked + rate * hop.calls, failed + rate * hop.errors)
         flow.follow(None, label, hop, rate, 0)
 
     def _use(self, live: list[Proc]) -> list[UseFigures]:

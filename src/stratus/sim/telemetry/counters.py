@@ -110,9 +110,6 @@ class Counters:
                 if caller:
                     tally = self.spans.setdefault((namespace, caller, operation, CLIENT), Tally())
                     count(tally, tick.seconds, edge.calls, edge.errors, edge.parts)
-                else:
-                    tally = self.users.setdefault((namespace, operation), Tally())
-                    count(tally, tick.seconds, edge.calls, edge.errors, ())
                 tally = self.calls.setdefault((namespace, caller, callee), Tally())
                 count(tally, tick.seconds, edge.calls, edge.errors, edge.parts)
             for (namespace, caller, _, _, asked, protocol), link in tick.links.items():
@@ -121,6 +118,8 @@ class Counters:
                     name = asked if kind == PRODUCER else protocol
                     tally = self.spans.setdefault((namespace, caller, name, kind), Tally())
                     count(tally, tick.seconds, link.calls, link.errors, ((link.calls, (link.mean, link.mean**2 / 4)),))
+            for user, (asked_for, failed_for) in tick.users.items():
+                count(self.users.setdefault(user, Tally()), tick.seconds, asked_for, failed_for, ())
             self._use(tick)
         if owners:
             _spread(owners, np.array(weights), np.array(means), np.array(spreads))
@@ -158,7 +157,10 @@ class Counters:
                     found.append((f"{SPANS}calls_total", labels, whole(part)))
                     found += _histogram(f"{SPANS}duration_milliseconds", labels, took, part)
         for (namespace, operation), tally in self.users.items():
-            labels = _key({"namespace": namespace, "method": "GET", "name": f"/{operation}"})
+            method, space, path = operation.partition(" ")
+            if not space or not path.startswith("/"):
+                method, path = "GET", f"/{operation}"
+            labels = _key({"namespace": namespace, "method": method, "name": path})
             found.append(("locust_requests_num_requests", labels, whole(tally.good + tally.bad)))
             found.append(("locust_requests_num_failures", labels, whole(tally.bad)))
         for (namespace, caller, callee), tally in self.calls.items():

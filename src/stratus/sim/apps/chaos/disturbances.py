@@ -173,7 +173,7 @@ def _stress(proc: Proc, spec: Obj, mods: Mods) -> None:
 
 
 def _http(proc: Proc, spec: Obj, mods: Mods) -> None:
-    if proc.program.protocol != "http" or (spec.get("port") and int(spec["port"]) not in proc.program.ports):
+    if proc.program.protocol != "http" or (spec.get("port") and int(spec["port"]) not in proc.ports):
         return
     pattern = str(spec.get("path") or "*")
     for name, operation in proc.program.operations.items():

@@ -74,7 +74,8 @@ def _shape_of(tick: _Hashed) -> _Shape:
     entries, below, asked = [], {}, {}  # type: ignore[var-annotated]
     for link, figures in sorted(tick.tick.links.items()):
         namespace, caller, operation, callee, wanted, _ = link
-        if not caller:
+        if not caller or not operation:
+            # Begun by users, or by the load generator that stands for them.
             entries.append((link, figures))
         else:
             below.setdefault((namespace, caller, operation), []).append((link, figures))
