@@ -263,7 +263,7 @@ class HttpFront:
         return await self._stream(request, answer)
 
     async def _locked(self, work: Callable[[], T]) -> T:
-        """Do something under the lock, but not in the loop: who holds the lock for long keeps nobody from connecting."""
+        """Do something under the lock, not in the loop: who holds the lock for long keeps nobody from connecting."""
 
         def held() -> T:
             with self.lock:

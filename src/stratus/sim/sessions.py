@@ -184,7 +184,7 @@ class Sessions:
         assert isinstance(runtime, GenericRuntime)
         own = data["argv"] is None
         if own:
-            self._own[pod["metadata"]["uid"], container["name"]] = number
+            number = self._own.setdefault((pod["metadata"]["uid"], container["name"]), number)
         shell = self._shells.get(number)
         if shell is None or (own and shell.gone(pod)):
             process = runtime.process(pod, container)

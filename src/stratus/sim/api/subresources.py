@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stratus.kit.clock import iso
 from stratus.sim.api import managed, nodes
 from stratus.sim.api.bodies import decode_object, decode_typed, media_type, read_document
+from stratus.sim.api.connecting import attach, container_names, container_status, exec_, forward, proxy, watched
 from stratus.sim.api.convert import outward
-from stratus.sim.api.messages import Request, Response, Upgrade
+from stratus.sim.api.messages import Request, Response
 from stratus.sim.api.options import write_options
 from stratus.sim.api.patching import APPLY, read_patch
 from stratus.sim.api.resources import Resource
@@ -28,14 +28,9 @@ from stratus.sim.api.status import (
     too_many_requests,
 )
 from stratus.sim.filesystem import to_bytes
-from stratus.sim.runtime import ExecResult
 from stratus.sim.schema import types
 from stratus.sim.schema.decode import Decoder, Parsed
-from stratus.sim.streams.attaching import Attached
-from stratus.sim.streams.conversation import Command, Conversation, Interactive
-from stratus.sim.streams.following import Follower, Line, LogStream
-from stratus.sim.streams.forwarding import HttpConversation, refused
-from stratus.sim.streams.input import interpreter
+from stratus.sim.streams.following import LogStream
 
 if TYPE_CHECKING:
     from stratus.sim.api.server import Answer, ApiServer
@@ -165,14 +160,9 @@ def _positive(query: Query, name: str, path: Path) -> int | None:
     return number
 
 
-def _container_names(spec: Obj) -> list[str]:
-    groups = ("initContainers", "containers", "ephemeralContainers")
-    return [c["name"] for g in groups for c in spec.get(g) or ()]
-
-
 def _pick_container(spec: Obj, wanted: str, name: str) -> str:
     if wanted:
-        if wanted not in _container_names(spec):
+        if wanted not in container_names(spec):
             raise bad_request(f"container {wanted} is not valid for pod {name}")
         return wanted
     containers, inits = spec.get("containers") or [], spec.get("initContainers") or []
@@ -190,15 +180,6 @@ def _pick_container(spec: Obj, wanted: str, name: str) -> str:
     raise bad_request(text)
 
 
-def _container_status(pod: Obj, container: str) -> Obj | None:
-    status = pod.get("status", {})
-    for group in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
-        for entry in status.get(group) or ():
-            if entry["name"] == container:
-                return entry  # type: ignore[no-any-return]
-    return None
-
-
 def _log(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
     pod = server.rest.get(resource, path.namespace, path.name)
     tail, since = _positive(query, "tailLines", path), _positive(query, "sinceSeconds", path)
@@ -206,7 +187,7 @@ def _log(server: ApiServer, request: Request, path: Path, resource: Resource, qu
     previous = query.flag("previous")
     if not pod["spec"].get("nodeName"):
         return Response(200, body=b"", content_type="text/plain")
-    state = _container_status(pod, container)
+    state = container_status(pod, container)
     if previous:
         if not ((state or {}).get("lastState") or {}).get("terminated"):
             text = f'previous terminated container "{container}" in pod "{path.name}" not found'
@@ -238,32 +219,6 @@ def _log(server: ApiServer, request: Request, path: Path, resource: Resource, qu
     return Response(200, body=body if limit is None else body[:limit], content_type="text/plain")
 
 
-def _watched(server: ApiServer, pod: Obj, container: str) -> tuple[Follower, Callable[[], bool], Callable[[], bool]]:
-    """Return what follows a container's present instance, whether that instance is there, and whether it runs."""
-    meta = pod["metadata"]
-    space, name, uid = meta["namespace"], meta["name"], meta["uid"]
-    instance = (_container_status(pod, container) or {}).get("containerID")
-
-    def state() -> Obj | None:
-        now = server.store.get("pods", space, name)
-        if now is None or now["metadata"]["uid"] != uid:
-            return None
-        return _container_status(now, container)
-
-    def same() -> bool:
-        found = state()
-        return found is not None and found.get("containerID") == instance
-
-    def alive() -> bool:
-        found = state()
-        return found is not None and same() and "running" in (found.get("state") or {})
-
-    def read(before: bool, since: float | None) -> list[Line]:
-        return server.log_lines(space, name, container, before, since) if state() is not None else []
-
-    return Follower(read, same), alive, same
-
-
 def _followed(
     server: ApiServer,
     pod: Obj,
@@ -273,7 +228,7 @@ def _followed(
     stamps: bool,
     limit: int | None,
 ) -> LogStream:
-    follower, alive, _ = _watched(server, pod, container)
+    follower, alive, _ = watched(server, pod, container)
     first = follower.new()
     if since is not None:
         begin = server.clock.now() - since
@@ -291,142 +246,6 @@ _IMAGE_TROUBLE = {
     "InvalidImageName": "InvalidImageName",
     "ErrImageNeverPull": "container's image is not present with pull policy of Never",
 }
-
-
-# exec, attach and port-forward
-
-
-def _running(server: ApiServer, path: Path, query: Query) -> tuple[Obj, str]:
-    """Return the pod and the name of the container that a client wants to get into.
-
-    Raises:
-        ApiError: there is none, or it does not run.
-    """
-    pod = server.rest.get(server.registry.find("", "v1", "pods"), path.namespace, path.name)  # type: ignore[arg-type]
-    status = pod.get("status", {})
-    if status.get("phase") in ("Succeeded", "Failed"):
-        raise bad_request(f"cannot exec into a container in a completed pod; current phase is {status['phase']}")
-    container = query.get("container")
-    names = _container_names(pod["spec"])
-    if container and container not in names:
-        raise bad_request(f"container {container} is not valid for pod {path.name}")
-    if not container:
-        main = [c["name"] for c in pod["spec"].get("containers") or ()]
-        if len(main) != 1:
-            text = f"a container name must be specified for pod {path.name}, choose one of: [{' '.join(main)}]"
-            raise bad_request(text)
-        container = main[0]
-    if not pod["spec"].get("nodeName"):
-        raise bad_request(f"pod {path.name} does not have a host assigned")
-    state = (_container_status(pod, container) or {}).get("state") or {}
-    if "running" not in state:
-        raise internal(f'unable to upgrade connection: container not found ("{container}")')
-    return pod, container
-
-
-def _wanted(query: Query) -> Upgrade:
-    """Return which streams a client wants."""
-    wanted = Upgrade(
-        stdin=query.flag("stdin"), stdout=query.flag("stdout"), stderr=query.flag("stderr"), tty=query.flag("tty")
-    )
-    if not (wanted.stdin or wanted.stdout or wanted.stderr):
-        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
-    return wanted
-
-
-def _exec(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
-    pod, container = _running(server, path, query)
-    argv = query.all("command")
-    if not argv:
-        raise bad_request("you must specify at least 1 command for the container")
-    wanted = _wanted(query)
-    _connect_allowed(server, request, path, resource, query)
-
-    def run(stdin: bytes) -> ExecResult:
-        return server.exec_backend(path.namespace, path.name, container, argv, stdin)
-
-    def open_() -> Conversation:
-        shell = None
-        if wanted.stdin and interpreter(argv) and server.shells is not None:
-            shell = server.shells(pod, container, argv)
-        if shell is not None:
-            return Interactive(shell, tty=wanted.tty)
-        name = sandbox_of(pod, *argv)
-        return Command(argv, run, wanted=wanted.stdin, tty=wanted.tty, exec_id=name)
-
-    wanted.open, wanted.run = open_, run
-    return wanted
-
-
-def _attach(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
-    pod, container = _running(server, path, query)
-    wanted = _wanted(query)
-    _connect_allowed(server, request, path, resource, query)
-    groups = ("containers", "initContainers", "ephemeralContainers")
-    spec = next(c for g in groups for c in pod["spec"].get(g) or () if c["name"] == container)
-
-    def open_() -> Conversation:
-        follower, alive, _ = _watched(server, pod, container)
-        shell = None
-        if wanted.stdin and spec.get("stdin") and server.shells is not None:
-            shell = server.shells(pod, container, None)
-        once = bool(spec.get("stdinOnce"))
-        attached = Attached(follower, alive, shell, tty=bool(spec.get("tty")), once=once)
-        attached.on_close = server.follow(attached)
-        return attached
-
-    wanted.open = open_
-    return wanted
-
-
-def _forward(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query, verb: str) -> Answer:
-    pod = server.rest.get(resource, path.namespace, path.name)
-    if not pod["spec"].get("nodeName"):
-        raise bad_request(f"pod {path.name} does not have a host assigned")
-    phase = pod.get("status", {}).get("phase")
-    if phase != "Running":
-        raise internal(f"unable to upgrade connection: pod not running: {phase}")
-    _connect_allowed(server, request, path, resource, query)
-    ports = []
-    for text in ",".join(query.all("ports")).split(","):
-        if text and not (text.isdecimal() and 0 < int(text) < 65536):
-            raise bad_request(f'unable to parse "{text}" as a port: it is a number from 1 to 65535')
-        if text:
-            ports.append(int(text))
-
-    def connect(port: int) -> HttpConversation | str:
-        now = server.store.get("pods", path.namespace, path.name)
-        if now is None or now["metadata"]["uid"] != pod["metadata"]["uid"]:
-            return f"error forwarding port {port}: pod not found ({path.name}_{path.namespace})"
-        ask = server.ports(now, port) if server.ports is not None else None
-        return HttpConversation(ask) if ask is not None else refused(port, sandbox_of(now))
-
-    return Upgrade(connect=connect, ports=tuple(ports))
-
-
-def sandbox_of(pod: Obj, *more: str) -> str:
-    """Return what a node calls a pod's sandbox (or something in it): 64 hexadecimal digits, always the same."""
-    return hashlib.sha256("\0".join((pod["metadata"]["uid"], *more)).encode()).hexdigest()
-
-
-def _connect_allowed(server: ApiServer, request: Request, path: Path, resource: Resource, query: Query) -> None:
-    """Let webhooks judge that somebody gets into a container.
-
-    Raises:
-        ApiError: one of them refuses.
-    """
-    kind = {"exec": "PodExecOptions", "attach": "PodAttachOptions", "portforward": "PodPortForwardOptions"}
-    options: Obj = {"kind": kind[path.subresource], "apiVersion": "v1"}
-    for name in ("stdin", "stdout", "stderr", "tty"):
-        if query.flag(name):
-            options[name] = True
-    if query.get("container"):
-        options["container"] = query.get("container")
-    if query.all("command"):
-        options["command"] = query.all("command")
-    if query.all("ports"):
-        options["ports"] = [int(p) for p in ",".join(query.all("ports")).split(",") if p.isdecimal()]
-    server.gate.connect(resource, path.namespace, path.name, path.subresource, options)
 
 
 # eviction
@@ -622,9 +441,10 @@ HANDLERS: dict[str, Handler] = {
     "resize": _part,
     "scale": _scale,
     "log": _log,
-    "exec": _exec,
-    "attach": _attach,
-    "portforward": _forward,
+    "exec": exec_,
+    "attach": attach,
+    "portforward": forward,
+    "proxy": proxy,
     "eviction": _evict,
     "binding": _bind,
     "token": _token,

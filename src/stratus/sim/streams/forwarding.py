@@ -18,6 +18,13 @@ class Reply:
     status: int
     body: bytes = b""
 
+    @property
+    def content_type(self) -> str:
+        """Return what the body seems to be."""
+        start = self.body.lstrip()[:1]
+        kind = "application/json" if start in (b"{", b"[") else "text/html" if start == b"<" else "text/plain"
+        return kind if kind == "application/json" else f"{kind}; charset=utf-8"
+
 
 #: (method, path with query, body) -> answer.
 Ask = Callable[[str, str, bytes], Reply]
@@ -141,10 +148,8 @@ class HttpConversation:
     def _written(self, method: str, reply: Reply) -> bytes:
         known = {s.value for s in HTTPStatus}
         phrase = HTTPStatus(reply.status).phrase if reply.status in known else ""
-        kind = "application/json" if reply.body[:1] in (b"{", b"[") else "text/plain; charset=utf-8"
-        if reply.body.lstrip()[:1] == b"<":
-            kind = "text/html; charset=utf-8"
-        head = f"HTTP/1.1 {reply.status} {phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(reply.body)}\r\n"
+        size = len(reply.body)
+        head = f"HTTP/1.1 {reply.status} {phrase}\r\nContent-Type: {reply.content_type}\r\nContent-Length: {size}\r\n"
         if self.closed:
             head += "Connection: close\r\n"
         return f"{head}\r\n".encode() + (b"" if method == "HEAD" else reply.body)

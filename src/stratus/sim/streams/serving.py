@@ -148,7 +148,7 @@ class Streams:
         receive: Callable[[Conversation], Awaitable[None]],
         send: Callable[[int, bytes], Awaitable[None]],
     ) -> dict[str, Any] | None:
-        """Let client and container talk until one of them ends; return the Status to tell a client that is still there."""
+        """Let client and container talk until one of them ends; return the Status to tell a client still there."""
         assert upgrade.open is not None
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         opened: Conversation = await self._locked(upgrade.open)
