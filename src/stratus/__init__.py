@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stratus.sim.cluster import EmbeddedCluster
     from stratus.wiring.agent import StratusAgent
     from stratus.wiring.respond import respond, resume
+    from stratus.wiring.wrapping import TransactionUndone, transaction
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _HOMES = {
     "IncidentState": "stratus.model.reports",
     "Report": "stratus.model.reports",
     "Settings": "stratus.settings",
+    "TransactionUndone": "stratus.wiring.wrapping",
     "EmbeddedCluster": "stratus.sim.cluster",
 }
 
@@ -47,18 +49,22 @@ __all__ = [
     "Settings",
     "StratusAgent",
     "SystemHealth",
+    "TransactionUndone",
     "build_graph",
     "respond",
     "resume",
+    "transaction",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "transaction":  # the package of that name, which can be called
+        return import_module("stratus.transaction")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'stratus' has no attribute {name!r}")
-    from importlib import import_module
-
     module, attribute = home if isinstance(home, tuple) else (home, name)
     return getattr(import_module(module), attribute)
 

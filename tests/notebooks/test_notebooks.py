@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +42,28 @@ def _kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def executed(_kernel: None, tmp_path: Path) -> Any:
-    """The first notebook with the outputs of a run in an empty folder."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    notebook = nbformat.read(NOTEBOOKS / "01-first-incident.ipynb", as_version=4)
-    client = nbclient.NotebookClient(
-        notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
-    return client.execute()
+def run(_kernel: None, tmp_path: Path) -> Callable[[str], list[Any]]:
+    """Runs a notebook in an empty folder and returns its code cells with their outputs; none has an error."""
+
+    def ran(name: str) -> list[Any]:
+        folder = tmp_path / "work"
+        folder.mkdir()
+        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+        client = nbclient.NotebookClient(
+            notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        )
+        cells = [c for c in client.execute().cells if c.cell_type == "code"]
+        for cell in cells:
+            assert not [o for o in cell.outputs if o.output_type == "error"], cell.source
+            stderr = "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr")
+            assert not stderr, f"a newcomer would wonder about this: {stderr[:600]}"
+        return cells
+
+    return ran
 
 
-def test_the_first_incident_runs_and_shows_what_it_promises(executed: Any) -> None:
-    cells = [c for c in executed.cells if c.cell_type == "code"]
-    for cell in cells:
-        assert not [o for o in cell.outputs if o.output_type == "error"], cell.source
-        stderr = "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr")
-        assert not stderr, f"a newcomer would wonder about this: {stderr[:600]}"
+def test_the_first_incident_runs_and_shows_what_it_promises(run: Callable[[str], list[Any]]) -> None:
+    cells = run("01-first-incident.ipynb")
     printed = {cell.source: text(cell) for cell in cells}
     assert "resolved after 2 attempts" in found(printed, "report = respond(")
     tries = found(printed, "for attempt in report.attempts").splitlines()
@@ -74,6 +80,20 @@ def test_the_first_incident_runs_and_shows_what_it_promises(executed: Any) -> No
     assert "scaled_to_zero" in found(printed, "agent.diagnose()")
     assert "resolved" in found(printed, "agent.mitigate_with_tnr").lower()
     assert float(shown(cells, "SystemHealth(error_rate", "text/plain")) < 0.5
+
+
+def test_a_change_of_ones_own_is_kept_or_taken_back(run: Callable[[str], list[Any]]) -> None:
+    cells = run("02-transaction.ipynb")
+    printed = {cell.source: text(cell) for cell in cells}
+    assert "UNCHANGED -> committed" in found(printed, "--replicas=3")
+    assert "REGRESSED" in found(printed, "patch svc frontend")
+    worse = found(printed, "t.verdict.changes")
+    assert "frontend endpoints" in worse
+    assert "undo proved: True after reading 1 object back" in worse
+    assert "was taken back, proved by reading back" in found(printed, "RuntimeError")
+    assert shown(cells, "RuntimeError", "text/plain") == "1"
+    refusals = found(printed, "CommandRefused").splitlines()
+    assert [line.split(" - ")[0] for line in refusals] == ["irreversible", "shell_syntax"]
 
 
 def test_notebooks_are_kept_without_outputs() -> None:

@@ -10,7 +10,9 @@ import pytest
 from stratus.errors import TransactionError
 from stratus.transaction.protocol import (
     COMMITTABLE,
+    HARMLESS,
     MAX_ATTEMPTS,
+    WRAPPED,
     Event,
     Ledger,
     Step,
@@ -21,6 +23,7 @@ from stratus.transaction.protocol import (
     recovery_wish,
 )
 
+MOST_WRAPPED = 2
 VERDICTS = ("RESOLVED", "IMPROVED", "UNCHANGED", "REGRESSED", "UNKNOWN")
 
 
@@ -41,6 +44,16 @@ class World:
 def start(k: int) -> World:
     ledger = evolve(Ledger(), Event("begun", k))
     return World(ledger, (0,) * k, (0,) * k, frozenset(), 0, 0)
+
+
+def opened() -> World:
+    """A user's own transaction: begun without a write, filled later."""
+    return World(evolve(Ledger(), Event("begun", 0, WRAPPED)), (), (), frozenset(), 0, 0)
+
+
+def more(world: World) -> World:
+    """The user asks for one more write."""
+    return journal(replace(world, forward=(*world.forward, 0), back=(*world.back, 0)), Event("extended", 1))
 
 
 def bump(counts: tuple[int, ...], i: int) -> tuple[int, ...]:
@@ -93,9 +106,14 @@ def outcomes(world: World, wish: str) -> list[tuple[World, str]]:
     elif order == "await_verdict":
         for verdict in VERDICTS:
             judged = journal(world, Event("judged", 0, verdict))
-            good = verdict in COMMITTABLE
+            good = verdict in (HARMLESS if world.ledger.wrapped else COMMITTABLE)
             found.append(replace(judged, judged_good=good))
         return [(w, "commit" if w.judged_good else "undo") for w in found]
+    elif order == "stop" and world.ledger.wrapped and wish == "forward":
+        # All that was asked for is done: the user wants more, or has had enough, or changes their mind.
+        grown = [(more(world), "forward")] if len(world.forward) < MOST_WRAPPED else []
+        dead = [] if world.crashes >= 2 else [(w, recovery_wish(w.ledger)) for w in (crash(world),)]
+        return [*grown, (world, "seal"), (world, "undo"), *dead]
     elif order == "commit":
         found = [journal(world, Event("committed"))]
     elif order == "begin_undo":
@@ -143,7 +161,7 @@ def check_end(world: World) -> None:
         assert back <= forward, "something was undone that was not done, or twice"
     if ledger.ended == "committed":
         assert world.judged_good
-        assert ledger.verdict in COMMITTABLE
+        assert ledger.verdict in (HARMLESS if ledger.wrapped else COMMITTABLE)
         assert world.forward == (1,) * len(statuses)
         assert world.back == (0,) * len(statuses)
     elif ledger.ended == "undone":
@@ -161,7 +179,16 @@ def check_end(world: World) -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_every_way_ends_well(k):
-    todo: list[tuple[World, str]] = [(start(k), "forward")]
+    assert walk(start(k)) > 100 * k
+
+
+def test_every_way_of_a_wrapped_transaction_ends_well():
+    assert walk(opened()) > 400
+
+
+def walk(first: World) -> int:
+    """Follow every path from a beginning to its ends, check those, and return how many worlds there are."""
+    todo: list[tuple[World, str]] = [(first, "forward")]
     seen = set(todo)
     ends: dict[str, int] = {}
     while todo:
@@ -178,7 +205,7 @@ def test_every_way_ends_well(k):
                 seen.add(nxt)
                 todo.append(nxt)
     assert set(ends) == {"committed", "undone", "needs_human", "undo_incomplete"}
-    assert len(seen) > 100 * k
+    return len(seen)
 
 
 def test_no_path_commits_without_a_good_verdict():
@@ -244,6 +271,35 @@ def test_undo_goes_backwards():
 def test_impossible_events_are_refused(event):
     with pytest.raises(TransactionError, match="where that cannot be"):
         evolve(start(1).ledger, event)
+
+
+@pytest.mark.parametrize(
+    ("events", "illegal"),
+    [
+        ((Event("begun", 1), Event("measured")), Event("extended", 1)),  # a plan is a whole
+        ((Event("begun", 0, WRAPPED),), Event("extended", 1)),  # before health was measured
+        ((Event("begun", 0, WRAPPED), Event("measured")), Event("extended", 0)),
+        ((Event("begun", 0, WRAPPED), Event("measured"), Event("sealed")), Event("extended", 1)),
+        ((Event("begun", 0, WRAPPED), Event("measured"), Event("undo_begun")), Event("extended", 1)),
+        ((Event("begun", 0, WRAPPED), Event("measured"), Event("extended", 1)), Event("extended", 1)),  # one is open
+        ((Event("begun", 0, WRAPPED), Event("undo_begun")), Event("measured")),
+        ((), Event("begun", 1, "done")),
+    ],
+)
+def test_what_may_not_follow_in_a_wrapped_transaction(events, illegal):
+    ledger = Ledger()
+    for event in events:
+        ledger = evolve(ledger, event)
+    with pytest.raises(TransactionError, match="where that cannot be"):
+        evolve(ledger, illegal)
+
+
+def test_a_wrapped_transaction_is_kept_when_nothing_changed_and_a_repair_is_not():
+    done = Ledger(steps=(Step("done"),), begun=True, measured=True, sealed=True)
+    for verdict, repair, wish in (("UNCHANGED", False, True), ("REGRESSED", False, False), ("UNKNOWN", False, False)):
+        assert committable(replace(done, verdict=verdict)) is repair
+        assert committable(replace(done, verdict=verdict, wrapped=True)) is wish
+    assert recovery_wish(Ledger(begun=True, measured=True, wrapped=True, steps=(Step("done"),))) == "undo"
 
 
 def test_reopening():

@@ -14,7 +14,7 @@ from stratus.mitigation import podspec
 from stratus.mitigation.diffing import differences
 from stratus.mitigation.losses import losses
 from stratus.mitigation.ownership import installer_note
-from stratus.mitigation.policy import Policy, check_change, check_target, effective_namespaces, unavailable_pods
+from stratus.mitigation.policy import Author, Policy, check_change, check_target, effective_namespaces, unavailable_pods
 from stratus.mitigation.rehearsal import NotRehearsable, OverlayReader, rehearse
 from stratus.mitigation.restarts import lossy_restarts
 from stratus.mitigation.reversibility import ReversibilityRule, classify, reversibility_rules
@@ -69,6 +69,7 @@ def lint(
     allowed_namespaces: tuple[str, ...],
     compile_command: Compile | None = None,
     hypothesis: Hypothesis | None = None,
+    author: Author = "agent",
 ) -> MitigationPlan:
     """Compile and check all commands of a plan, as one sequence; nothing is written.
 
@@ -83,6 +84,7 @@ def lint(
         allowed_namespaces: namespaces of the incident.
         compile_command: the grammar; kubectl's when None.
         hypothesis: the cause treated; looked up in the case's ledger when None.
+        author: whose commands these are.
 
     Raises:
         ClusterUnreachable: the API does not answer.
@@ -90,7 +92,7 @@ def lint(
     compiler = compile_command or _kubectl()
     namespaces = effective_namespaces(settings.policy, allowed_namespaces)
     cause = hypothesis or next((h for h in case.ledger if h.id == plan.hypothesis), None)
-    policy = Policy(settings.policy, namespaces, cause, known_repositories(case, cause))
+    policy = Policy(settings.policy, namespaces, cause, known_repositories(case, cause), author)
     draft = _Draft(OverlayReader(reader))
     refusals: list[Refusal] = []
     for step in plan.steps:

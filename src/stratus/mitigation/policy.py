@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from stratus.mitigation import podspec
 from stratus.mitigation.ownership import guard_facts, keeper
@@ -14,6 +14,7 @@ from stratus.model.diagnosis import Hypothesis
 from stratus.model.refs import ObjectRef
 from stratus.settings import PolicySettings
 
+Author = Literal["agent", "person"]
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet")
 
 
@@ -26,12 +27,15 @@ class Policy:
         namespaces: namespaces in which writes are allowed; nothing is allowed elsewhere.
         hypothesis: the cause being treated: protections may only be changed on the object it blames.
         repositories: image repositories that are known to run here.
+        author: `agent`: what a model could be talked into is refused; `person`: somebody who may do so by hand asks
+            for it, and what is left are the operator's own limits (namespaces, kinds, labels, replicas, owners).
     """
 
     settings: PolicySettings
     namespaces: tuple[str, ...]
     hypothesis: Hypothesis | None = None
     repositories: frozenset[str] = field(default_factory=frozenset)
+    author: Author = "agent"
 
     def blames(self, ref: ObjectRef) -> bool:
         """Whether the diagnosis is about this very object: it blames it, or a fact of the finding names it.
@@ -39,6 +43,8 @@ class Policy:
         A cause that only a model believes in does not count: text from the cluster could have talked it into blaming
         just the object that protects. What unlocks a protection was found by an analyzer.
         """
+        if self.author == "person":
+            return True
         if self.hypothesis is None or self.hypothesis.analyzer == "model":
             return False
         if self.hypothesis.object.key == ref.key:
@@ -102,12 +108,14 @@ def check_change(
     most, count = policy.settings.scale_max, _replicas(after)
     if count > most and count > _replicas(before):
         yield no("scale", f"{ref} would have {count} replicas, at most {most} are allowed", f"ask for {most} or fewer")
-    if added := sorted(podspec.privileges(after) - podspec.privileges(before)):
-        yield no("privilege", f"{ref} would gain {', '.join(added)}", "leave security settings as they are")
     if before is not None and policy.settings.protected_label in (
         set(before["metadata"].get("labels") or {}) ^ set(after["metadata"].get("labels") or {})
     ):
         yield no("protected_label", f"{policy.settings.protected_label} may not be set or removed by a repair")
+    if policy.author == "person":
+        return
+    if added := sorted(podspec.privileges(after) - podspec.privileges(before)):
+        yield no("privilege", f"{ref} would gain {', '.join(added)}", "leave security settings as they are")
     unknown = sorted(
         image
         for image in podspec.images(after) - podspec.images(before)

@@ -71,3 +71,5 @@ class Transaction(Noun):
     reason: str = ""
     """Why it ended as it did."""
     touched: tuple[ObjectRef, ...] = Field(default=())
+    wrapped: bool = False
+    """Filled write by write by a user's own code, and kept when nothing got worse."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from stratus.cluster.base import ClusterReader
@@ -19,7 +19,7 @@ from stratus.transaction.inverse import named
 from stratus.transaction.journal import Journal, Story, tell
 from stratus.transaction.limits import admit
 from stratus.transaction.lock import LEASE_NAME, LeaseLock, LockSet
-from stratus.transaction.protocol import committable, recovery_wish
+from stratus.transaction.protocol import COMMITTABLE, HARMLESS, WRAPPED, committable, recovery_wish
 from stratus.transaction.sampling import Probe
 from stratus.transaction.verdict import Conditions, cleared, judge, late, steady
 
@@ -92,35 +92,11 @@ class TransactionEngine:
         story = self._story(txn_id)
         if story is None:
             admit(writes, self._settings.limits)
-            plans = tuple(named(p, write_key(f"{txn_id}/{i}", 0)[8:13]) for i, p in enumerate(writes))
-            cluster = self._cluster()
+            plans = _named(txn_id, writes, 0)
             home = "" if scope == CLUSTER_SCOPE else scope
             spaces = sorted({home, *(p.write.target.namespace for p in plans)} - {""})
             wide = any(not p.write.target.namespace for p in plans)
-            locks = self._locks(tuple(spaces), wide)
-            self._lock(locks)
-            body = {
-                "incident": incident,
-                "scope": scope,
-                "cluster": cluster,
-                "namespaces": spaces,
-                "watched": sorted({*spaces, *watch}),
-                "wide": wide,
-                "identity": self._identity,
-                "writes": [p.model_dump(mode="json") for p in plans],
-            }
-            try:
-                if (why := stale()) is not None:
-                    raise CommandRefused(f"the plan is out of date: {why}", code=STALE, hint="look again")
-                self._tripwire("journal:begun:0:before")
-                self._journal.append(txn_id, 0, self._clock.now(), "begun", index=len(plans), body=body)
-                self._tripwire("journal:begun:0:after")
-            except Exception:
-                locks.release()
-                raise
-            fresh = self._story(txn_id)
-            assert fresh is not None
-            self._live[txn_id] = self._carrier(fresh, locks)
+            self._begun(txn_id, incident, scope, spaces, wide, watch, plans, stale=stale)
         elif story.transaction.incident != incident or (
             [p.command for p in story.plans] != [p.command for p in writes]
         ):
@@ -130,6 +106,75 @@ class TransactionEngine:
             )
         with self._at_work(txn_id) as carrier:
             carrier.advance("undo" if carrier.ledger.undoing else "forward")
+            return carrier.transaction
+
+    def open(
+        self,
+        txn_id: str,
+        scope: tuple[str, ...],
+        *,
+        incident: str = "",
+        wide: bool = False,
+        watch: tuple[str, ...] = (),
+    ) -> Transaction:
+        """Begin a transaction that `extend` fills write by write: lock its scope and sample health.
+
+        It is kept when nothing got worse, not only when something got better: its writes are wanted for themselves.
+
+        Args:
+            scope: namespaces that may be written to; they are locked until the end.
+            wide: whether objects without a namespace may be written to, too.
+            watch: further namespaces whose health counts.
+
+        Raises:
+            TransactionError: the scope is empty, or there is a transaction with this id.
+            LeaseLost: another engine holds a lock.
+        """
+        if not scope and not wide:
+            raise TransactionError("a transaction needs a scope: name the namespaces that it may write to")
+        if self._story(txn_id) is not None:
+            raise TransactionError(f"transaction {txn_id} is in the journal; give the new one an id of its own")
+        names = sorted(set(scope))
+        said = ",".join(names) or CLUSTER_SCOPE
+        self._begun(txn_id, incident, said, names, wide, watch, (), result=WRAPPED)
+        with self._at_work(txn_id) as carrier:
+            carrier.advance("forward")
+            return carrier.transaction
+
+    def extend(self, txn_id: str, writes: tuple[PlannedWrite, ...]) -> Transaction:
+        """Execute further writes of an open transaction now.
+
+        A write that is refused undoes all of the transaction; what is returned is then `undone` (or escalated).
+
+        Raises:
+            CommandRefused: a write cannot be taken back or lies outside of the scope; nothing was sent.
+            BudgetSpent: a limit would be exceeded; nothing was sent.
+            TransactionError: it has ended, or is sealed.
+            LeaseLost: another engine has taken over.
+        """
+        story = self._wrapped(txn_id)
+        admit((*story.plans, *writes), self._settings.limits)
+        for planned in writes:
+            space = planned.write.target.namespace
+            if space not in story.namespaces if space else not story.wide:
+                raise CommandRefused(
+                    f"{planned.write.target} is outside of the transaction's scope ({story.transaction.scope})",
+                    code="scope",
+                    hint="name its namespace (or cluster-wide objects) when the transaction is opened",
+                )
+        plans = _named(txn_id, writes, len(story.plans))
+        with self._at_work(txn_id) as carrier:
+            carrier.append("extended", index=len(plans), body={"writes": [p.model_dump(mode="json") for p in plans]})
+            carrier.advance("forward")
+            return carrier.transaction
+
+    def seal(self, txn_id: str) -> Transaction:
+        """Let an open transaction take no more writes, so that it can be validated."""
+        story = self._wrapped(txn_id)
+        if story.ledger.sealed:
+            return story.transaction
+        with self._at_work(txn_id) as carrier:
+            carrier.advance("seal")
             return carrier.transaction
 
     def validate(self, txn_id: str, conditions: Conditions) -> VerdictReport:
@@ -175,7 +220,7 @@ class TransactionEngine:
             found = story.transaction.verdict
             raise TransactionError(
                 f"transaction {txn_id} cannot be committed: its state is {story.transaction.state}, its verdict "
-                f"{found.verdict if found else 'missing'}; only RESOLVED or IMPROVED may stay"
+                f"{found.verdict if found else 'missing'}; only {' or '.join(_kept(story))} may stay"
             )
         with self._at_work(txn_id) as carrier:
             carrier.advance("commit", found.reason if (found := carrier.transaction.verdict) else "")
@@ -252,6 +297,57 @@ class TransactionEngine:
         if story is None:
             raise not_found(txn_id)
         return story.transaction
+
+    def _wrapped(self, txn_id: str) -> Story:
+        story = self._story(txn_id)
+        if story is None:
+            raise not_found(txn_id)
+        if not story.ledger.wrapped or story.ledger.ended or story.ledger.undoing:
+            raise TransactionError(
+                f"transaction {txn_id} takes no more writes: it is {story.transaction.state}"
+                + ("" if story.ledger.wrapped else ", and was planned as a whole")
+            )
+        return story
+
+    def _begun(
+        self,
+        txn_id: str,
+        incident: str,
+        scope: str,
+        spaces: Sequence[str],
+        wide: bool,
+        watch: tuple[str, ...],
+        plans: tuple[PlannedWrite, ...],
+        *,
+        result: str = "",
+        stale: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Take the locks and put the beginning on disk."""
+        cluster = self._cluster()
+        locks = self._locks(tuple(spaces), wide)
+        self._lock(locks)
+        body = {
+            "incident": incident,
+            "scope": scope,
+            "cluster": cluster,
+            "namespaces": list(spaces),
+            "watched": sorted({*spaces, *watch}),
+            "wide": wide,
+            "identity": self._identity,
+            "writes": [p.model_dump(mode="json") for p in plans],
+        }
+        try:
+            if (why := stale()) is not None:
+                raise CommandRefused(f"the plan is out of date: {why}", code=STALE, hint="look again")
+            self._tripwire("journal:begun:0:before")
+            self._journal.append(txn_id, 0, self._clock.now(), "begun", index=len(plans), result=result, body=body)
+            self._tripwire("journal:begun:0:after")
+        except Exception:
+            locks.release()
+            raise
+        fresh = self._story(txn_id)
+        assert fresh is not None
+        self._live[txn_id] = self._carrier(fresh, locks)
 
     def _story(self, txn_id: str) -> Story | None:
         return tell(self._journal.entries(txn_id))
@@ -371,3 +467,12 @@ class TransactionEngine:
                 for namespace, name in places
             ]
         )
+
+
+def _named(txn_id: str, writes: Sequence[PlannedWrite], first: int) -> tuple[PlannedWrite, ...]:
+    """Choose the names that the server would make up, so that a write in doubt can be looked for."""
+    return tuple(named(p, write_key(f"{txn_id}/{i}", 0)[8:13]) for i, p in enumerate(writes, start=first))
+
+
+def _kept(story: Story) -> tuple[str, ...]:
+    return HARMLESS if story.ledger.wrapped else COMMITTABLE

@@ -138,7 +138,7 @@ def _told(story: Story | None, entry: Entry, ledger: Ledger) -> Story:
     if story is None:
         transaction = Transaction(
             id=entry.txn, incident=body["incident"], scope=body["scope"], state="prepared", created_at=entry.at,
-            cluster=body.get("cluster", ""),
+            cluster=body.get("cluster", ""), wrapped=ledger.wrapped,
         )  # fmt: skip
         plans = tuple(PlannedWrite.model_validate(p) for p in body["writes"])
         return Story(
@@ -158,6 +158,16 @@ def _told(story: Story | None, entry: Entry, ledger: Ledger) -> Story:
         case "judged":
             change["health_after"] = tuple(HealthVector.model_validate(v) for v in body["health"])
             change["verdict"] = VerdictReport.model_validate(body["verdict"])
+        case "extended":
+            more = tuple(PlannedWrite.model_validate(p) for p in body["writes"])
+            return story.model_copy(
+                update={
+                    "count": story.count + 1,
+                    "plans": (*story.plans, *more),
+                    "ledger": ledger,
+                    "transaction": old.model_copy(update=change),
+                }
+            )
         case "undo_begun" | "reopened":
             change |= {"reason": body.get("reason", ""), "ended_at": 0.0}
         case "proved":

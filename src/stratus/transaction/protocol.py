@@ -26,10 +26,10 @@ Status = Literal[
 ]
 EventKind = Literal[
     "begun", "resumed", "measured", "intended", "outcome", "resolved", "sealed", "judged", "committed",
-    "undo_begun", "undo_intended", "undo_outcome", "proved", "ended", "reopened",
+    "undo_begun", "undo_intended", "undo_outcome", "proved", "ended", "reopened", "extended",
 ]  # fmt: skip
-Wish = Literal["forward", "commit", "undo"]
-"""What the caller wants: execute what is planned, keep it, or take it back."""
+Wish = Literal["forward", "seal", "commit", "undo"]
+"""What the caller wants: execute what is planned, add nothing more, keep it, or take it back."""
 Order = Literal[
     "measure", "intend", "send", "resolve", "seal", "await_verdict", "commit", "begin_undo", "plan_undo", "send_undo",
     "prove", "end", "stop",
@@ -38,6 +38,11 @@ Order = Literal[
 MAX_ATTEMPTS = 8
 """Times one write, or the undo of one, is tried when it is known that it was not applied."""
 COMMITTABLE: tuple[Verdict, ...] = ("RESOLVED", "IMPROVED")
+"""Verdicts that let a repair stay."""
+HARMLESS: tuple[Verdict, ...] = (*COMMITTABLE, "UNCHANGED")
+"""Verdicts that let a user's own change stay: it is wanted for itself, so nothing has to get better by it."""
+WRAPPED = "wrapped"
+"""Result of the `begun` of a transaction that a user's own code fills, write by write."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Ledger:
     undoing: bool = False
     proved: bool | None = None
     ended: TransactionState | None = None
+    wrapped: bool = False
+    """Open for more writes until it is sealed, and kept when nothing is worse."""
 
     @property
     def touched(self) -> bool:
@@ -73,7 +80,7 @@ class Event:
     """What happened, as far as the protocol cares.
 
     Attributes:
-        index: the write it is about; the number of writes for `begun`.
+        index: the write it is about; the number of writes for `begun`, of further ones for `extended`.
         result: the outcome: `done`, `retry`, `failed`, `in_doubt` of a write; `done`, `absent`, `unknown` of a
             resolution; `undone`, `retry`, `conflict`, `failed` of an undo; `yes`, `no` of a proof; a verdict; an end.
     """
@@ -117,13 +124,15 @@ def decide(ledger: Ledger, wish: Wish) -> Command:
     for i, step in enumerate(ledger.steps):
         if step.status == "planned":
             return Command("intend", i)
-    return Command("await_verdict") if ledger.sealed else Command("seal")
+    if ledger.sealed:
+        return Command("await_verdict")
+    return Command("stop") if ledger.wrapped and wish != "seal" else Command("seal")
 
 
 def committable(ledger: Ledger) -> bool:
     """Tell whether a journalled verdict allows this transaction to stay."""
     applied = ledger.sealed and all(step.status == "done" for step in ledger.steps)
-    return applied and not ledger.undoing and ledger.verdict in COMMITTABLE
+    return applied and not ledger.undoing and ledger.verdict in (HARMLESS if ledger.wrapped else COMMITTABLE)
 
 
 def recovery_wish(ledger: Ledger) -> Wish:
@@ -148,8 +157,8 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         TransactionError: the event cannot follow: the journal is not one that this protocol wrote.
     """
     if event.kind == "begun":
-        _check(not ledger.begun, event, ledger)
-        return replace(ledger, begun=True, steps=(Step(),) * event.index)
+        _check(not ledger.begun and event.result in ("", WRAPPED), event, ledger)
+        return replace(ledger, begun=True, steps=(Step(),) * event.index, wrapped=event.result == WRAPPED)
     if event.kind == "reopened":  # a person asks for an undo, of what was kept or of what was left over
         _check(ledger.ended not in (None, "undone"), event, ledger)
         steps = tuple(_reopened(step) for step in ledger.steps)
@@ -159,8 +168,12 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case "resumed":
             return replace(ledger, steps=tuple(_interrupted(step) for step in ledger.steps))
         case "measured":
-            _check(not ledger.touched, event, ledger)
+            _check(not ledger.touched and not ledger.undoing, event, ledger)
             return replace(ledger, measured=True)
+        case "extended":
+            quiet = ledger.wrapped and ledger.measured and not ledger.sealed and not ledger.undoing
+            _check(quiet and event.index > 0 and all(s.status == "done" for s in ledger.steps), event, ledger)
+            return replace(ledger, steps=(*ledger.steps, *(Step(),) * event.index))
         case "sealed":
             _check(all(step.status == "done" for step in ledger.steps) and not ledger.undoing, event, ledger)
             return replace(ledger, sealed=True)

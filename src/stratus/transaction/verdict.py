@@ -55,11 +55,13 @@ class Conditions(Noun):
         alerts: fingerprints of the incident's alerts.
         services: affected services as `namespace/name`.
         baseline: normal figures by `namespace/name`.
+        created: what the transaction has made, as `namespace/name`: having no before, it has to be well by itself.
     """
 
     alerts: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     baseline: dict[str, Baseline] = Field(default_factory=dict)
+    created: tuple[str, ...] = ()
 
 
 def conditions_of(detection: Detection, observation: Observation | None = None) -> Conditions:
@@ -243,6 +245,8 @@ def _compare(
         elif old:
             normal = conditions.baseline.get(f"{key[0]}/{key[1]}", Baseline())
             found += _objects(key, old, new, settings) + _figures(key, old, new, normal, share, settings)
+        elif new and f"{key[0]}/{key[1]}" in conditions.created and _ailing(new, Baseline(), settings):
+            found.append(_change(key, "created", None, new[-1].availability, 0.0, "worse"))
     return (*found, *_alerts(before, after))
 
 
