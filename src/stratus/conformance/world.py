@@ -114,6 +114,7 @@ class EmbeddedWorld:
     def __init__(self, crds: Iterable[Json] = (), *, running: bool = False, moment: float | None = None) -> None:
         from stratus.kit.clock import parse_iso
         from stratus.sim.cluster import EmbeddedCluster
+        from stratus.sim.controllers.autoscaling import AutoscalerController
         from stratus.sim.furniture import node_object
 
         self.running = running
@@ -124,7 +125,11 @@ class EmbeddedWorld:
         if not running:
             self.api.drain = lambda: None
             self.cluster.control.close()
-        # The recorded cluster provided no storage.
+        # The recorded cluster had no metrics server and provided no storage.
+        self.api.registry.withhold("metrics.k8s.io")
+        autoscaler = self.cluster.control.controllers["autoscaler"]
+        assert isinstance(autoscaler, AutoscalerController)
+        autoscaler.metered = False
         self.store.delete("storageclasses.storage.k8s.io", "", "standard")
         self.store.delete("nodes", "", "node1")
         now = self.cluster.clock.now()

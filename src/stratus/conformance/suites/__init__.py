@@ -7,12 +7,13 @@ from stratus.conformance.suites.base import Suite
 
 def all_suites() -> tuple[Suite, ...]:
     """Return every suite, in the order of the recordings' README."""
-    from stratus.conformance.suites import defaulting, patches, tables, validation
+    from stratus.conformance.suites import defaulting, patches, sessions, tables, validation
 
     return (
         defaulting.Defaulting(),
         validation.Validation(),
         patches.Patches(),
+        sessions.Sessions(),
         tables.Tables(),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 from stratus.conformance.golden import Golden
@@ -40,12 +40,13 @@ class Suite(Protocol):
         ...
 
 
-def attempt(case: str, kind: str, run: Callable[[], Outcome]) -> Outcome:
-    """Run one case; what it raises makes it fail, and the others go on."""
+def attempt(case: str, kind: str, run: Callable[[], Outcome], measures: Iterable[str] = ()) -> Outcome:
+    """Run one case; what it raises makes it fail, in all it would have been measured by, and the others go on."""
     try:
         return run()
     except Exception as problem:
-        return Outcome(case=case, kind=kind, passed=False, reason=f"{type(problem).__name__}: {problem}"[:300])
+        reason = f"{type(problem).__name__}: {problem}"[:300]
+        return Outcome(case=case, kind=kind, passed=False, reason=reason, measures=dict.fromkeys(measures, False))
 
 
 def namespace_of(path: str) -> str:

@@ -53,7 +53,8 @@ class Validation:
                         if not lasting:
                             world.close()
 
-                yield attempt(case, _kind(record), run)
+                measured = [name for name in self.measures if name != "causes" or record["status"] >= 400]
+                yield attempt(case, _kind(record), run, measured)
         finally:
             for world in shared.values():
                 world.close()

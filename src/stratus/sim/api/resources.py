@@ -186,6 +186,11 @@ class Registry:
         """Stop following CRDs."""
         self._end()
 
+    def withhold(self, *groups: str) -> None:
+        """Serve these groups no more, as a cluster without their server (metrics.k8s.io without metrics-server)."""
+        self._static = {key: gv for key, gv in self._static.items() if key[0] not in groups}
+        self._rebuild()
+
     def _on_change(self, change: Change) -> None:
         if change.resource == CRDS:
             self._rebuild()

@@ -31,6 +31,8 @@ class AutoscalerController(Controller):
     name: ClassVar[str] = "autoscaler"
     component: ClassVar[str] = "horizontal-pod-autoscaler"
     resources: ClassVar[tuple[str, ...]] = (RESOURCE,)
+    #: False in a cluster without a metrics server.
+    metered = True
 
     def on_change(self, change: Change) -> None:
         """A new or changed autoscaler is looked at now; afterwards on its period."""
@@ -176,6 +178,11 @@ class AutoscalerController(Controller):
     def _use(self, pods: list[Obj], name: str, needs_request: bool) -> tuple[float, float, int]:
         used = asked = 0.0
         ready = 0
+        if not self.metered:
+            raise _NoMetric(
+                f"failed to get {name} utilization: unable to get metrics for resource {name}: unable to fetch metrics "
+                "from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"
+            )
         for pod in pods:
             for container in pod["spec"].get("containers", ()):
                 request = ((container.get("resources") or {}).get("requests") or {}).get(name)

@@ -1,0 +1,112 @@
+"""Pods placed as they were recorded go on running: their kubelets find the containers that their status tells of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from stratus.kit.clock import parse_iso
+
+if TYPE_CHECKING:
+    from stratus.sim.controlplane import ControlPlane
+    from stratus.sim.kubelet.state import ContainerState, Instance
+
+Json = dict[str, Any]
+
+
+def adopt(control: ControlPlane, pod: Json) -> None:
+    """Let the kubelet of a pod's node take over the pod with the containers it had.
+
+    A pod without a node, or one that has ended, is left as it is.
+    """
+    from stratus.sim.kubelet.state import ContainerState, PodState
+
+    spec, status, meta = pod["spec"], pod.get("status") or {}, pod["metadata"]
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return
+    told = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    if not told or not status.get("podIP"):
+        return
+    kubelet, now = control.kubelet, control.clock.now()
+    containers: dict[str, ContainerState] = {}
+    for entry in spec.get("initContainers") or ():
+        sidecar = entry.get("restartPolicy") == "Always"
+        containers[entry["name"]] = ContainerState(entry["name"], init=True, sidecar=sidecar)
+    for entry in spec["containers"]:
+        containers[entry["name"]] = ContainerState(entry["name"])
+    started = parse_iso(status["startTime"]) if status.get("startTime") else now
+    state = PodState(meta["uid"], spec["nodeName"], started, containers)
+    state.ip, state.sandbox, state.mounted, state.workers_at = status["podIP"], True, True, now
+    key = (meta["namespace"], meta["name"])
+    kubelet.pods[key] = state
+    specs = {entry["name"]: entry for entry in [*(spec.get("initContainers") or ()), *spec["containers"]]}
+    for entry in told:
+        container, wanted = containers.get(entry["name"]), specs.get(entry["name"])
+        if container is None or wanted is None:
+            continue
+        kubelet.images.preload(wanted["image"], [spec["nodeName"]])
+        container.last = _ended(entry, (entry.get("lastState") or {}).get("terminated"), entry["restartCount"] - 1)
+        found = entry["state"]
+        if "running" in found:
+            _resume(control, pod, wanted, container, entry)
+        elif "terminated" in found:
+            container.current = _ended(entry, found["terminated"], entry["restartCount"])
+        else:
+            container.current, container.last = container.last, None
+            waiting = found.get("waiting") or {}
+            container.error = (waiting.get("reason", ""), waiting.get("message", ""))
+
+
+def _resume(control: ControlPlane, pod: Json, spec: Json, container: ContainerState, told: Json) -> None:
+    from stratus.sim.kubelet.environment import ConfigError, environment
+    from stratus.sim.kubelet.state import Instance
+    from stratus.sim.runtime import Run
+
+    status, key = pod["status"], (pod["metadata"]["namespace"], pod["metadata"]["name"])
+    try:
+        env = environment(control.store, pod, spec, status["podIP"], status.get("hostIP", ""))
+    except ConfigError:
+        env = {}
+    begun = parse_iso(told["state"]["running"]["startedAt"])
+    instance = Instance(
+        id=told.get("containerID", ""),
+        restart=told["restartCount"],
+        started_at=begun,
+        run=Run(exit_after=None),
+        image=told.get("image", ""),
+        image_id=told.get("imageID", ""),
+        started=bool(told.get("started", True)),
+        ready=bool(told.get("ready")),
+    )
+    container.current = instance
+    run = control.runtime.start(pod, spec, env, told["restartCount"])
+    if run.reason == "StartError":
+        return
+    if run.exit_after is not None:
+        # It has run for a while already.
+        left = max(run.exit_after - (control.clock.now() - begun), 0.1)
+        run = replace(run, exit_after=left)
+    state = control.kubelet.pods[key]
+    control.kubelet.prober.begin(pod, spec, state, container, instance)
+    instance.started, instance.ready = bool(told.get("started", True)), bool(told.get("ready"))
+    control.kubelet.reconsider(key, container.name, run)
+
+
+def _ended(told: Json, end: Json | None, restart: int) -> Instance | None:
+    from stratus.sim.kubelet.state import Instance
+    from stratus.sim.runtime import Run
+
+    if end is None:
+        return None
+    return Instance(
+        id=end.get("containerID", ""),
+        restart=max(restart, 0),
+        started_at=parse_iso(end["startedAt"]) if end.get("startedAt") else 0.0,
+        run=Run(exit_after=None),
+        image=told.get("image", ""),
+        image_id=told.get("imageID", ""),
+        finished_at=parse_iso(end["finishedAt"]) if end.get("finishedAt") else 0.0,
+        exit_code=end.get("exitCode", 0),
+        reason=end.get("reason", ""),
+        message=end.get("message", ""),
+    )
