@@ -40,7 +40,6 @@ LATER = [
 ]  # fmt: skip
 #: What the recorded run shows by the accident of its timing, which the emulation does not copy.
 ACCIDENTS = {
-    "image-bad-then-fixed": "the deletion fell between two other attempts to pull",
     "job-failure-onfailure": "the Job was ended in the tenth of a second in which the container ran",
     "namespace-deletion": "one of two Killing events came too late for the namespace",
     "readiness-failing": "one probe came before the program listened",

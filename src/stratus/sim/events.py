@@ -9,7 +9,7 @@ from typing import Any
 from stratus.kit.clock import Clock, iso
 from stratus.sim.store import Obj, Store
 
-#: A source may write this many events about one object at once, then one per REFILL seconds.
+#: A source may write this many events of one type about one object at once, then one per REFILL seconds.
 BURST, REFILL = 25, 300.0
 #: From this many different messages with one reason on, events are combined for WINDOW seconds.
 SIMILAR, WINDOW = 10, 600.0
@@ -75,7 +75,7 @@ class EventRecorder:
         """Record an event of the older kind, with `count`, `firstTimestamp` and `lastTimestamp`."""
         now = self.clock.now()
         involved = reference(obj, field_path)
-        if not self._allowed((component, host, involved["kind"], involved.get("namespace"), involved["uid"]), now):
+        if not self._allowed((component, host, involved["kind"], involved["uid"], type_), now):
             return
         group = (component, host, involved["kind"], involved["uid"], field_path, type_, reason)
         key: tuple[Any, ...] = (*group, message)

@@ -36,10 +36,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One answer to a probe: whether it succeeded, and the text the Unhealthy event shows otherwise."""
+    """One answer to a probe: whether it succeeded, and the text the Unhealthy event shows otherwise.
+
+    `errored` says that the probe could not be made at all (its command does not exist): that counts neither way.
+    """
 
     ok: bool
     message: str = ""
+    errored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

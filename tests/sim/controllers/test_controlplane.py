@@ -137,6 +137,8 @@ def test_events_are_counted_combined_and_limited() -> None:
     for _ in range(30):
         recorder.record(subject(), "Warning", "BackOff", "again", "kubelet", host="n")
     assert store.get("events", "default", event["metadata"]["name"])["count"] == 3 + 25 - 3 - 12
+    recorder.record(subject(), "Normal", "Started", "of another type", "kubelet", host="n")
+    assert any(e["reason"] == "Started" for e in store.list("events"))
     clock.advance(301)
     recorder.record(subject(), "Warning", "BackOff", "again", "kubelet", host="n")
     assert store.get("events", "default", event["metadata"]["name"])["count"] == 14
@@ -174,7 +176,8 @@ def test_eviction_for_want_of_memory(lab: Any) -> None:
     lab.apply(workload("Deployment", replicas=1))
     lab.advance(10)
     name = lab.pods()[0]["metadata"]["name"]
-    lab.control.kubelet.evict(("default", name), "The node was low on resource: memory. ")
+    kubelet = lab.control.kubelet
+    kubelet.evictor.evict(lab.pods()[0], kubelet.pods["default", name], "The node was low on resource: memory. ")
     lab.control.drain()
     lab.advance(30)
     gone = lab.get("Pod", name)

@@ -186,12 +186,14 @@ def begin_deletion(store: Store, resource: str, obj: Obj, now: float, *, grace: 
         if "deletionTimestamp" in meta:
             return
         if wanted > 0:
-            marked = with_meta(obj, deletionTimestamp=iso(now + wanted), deletionGracePeriodSeconds=wanted)
+            grown = {"generation": meta["generation"] + 1} if "generation" in meta else {}
+            marked = with_meta(obj, deletionTimestamp=iso(now + wanted), deletionGracePeriodSeconds=wanted, **grown)
             store.update(resource, marked)
             return
     if meta.get("finalizers"):
         if "deletionTimestamp" not in meta:
-            store.update(resource, with_meta(obj, deletionTimestamp=iso(now), deletionGracePeriodSeconds=0))
+            grown = {"generation": meta["generation"] + 1} if "generation" in meta else {}
+            store.update(resource, with_meta(obj, deletionTimestamp=iso(now), deletionGracePeriodSeconds=0, **grown))
         return
     store.delete(resource, meta.get("namespace", ""), meta["name"])
 

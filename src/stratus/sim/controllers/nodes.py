@@ -61,7 +61,8 @@ class NodeController(Controller):
             # The kubelet tells with its next report of the node.
             self.wake(key_of(change.object), self.clock.now() + REPORT, "schedulable")
 
-    def _node_event(self, node: Obj, reason: str, component: str = "kubelet") -> None:
+    def tell(self, node: Obj, reason: str, component: str = "kubelet") -> None:
+        """Record what a node's status is now."""
         name = node["metadata"]["name"]
         host = name if component == "kubelet" else ""
         text = f"Node {name} status is now: {reason}"
@@ -80,23 +81,23 @@ class NodeController(Controller):
         if stored is None or (condition(stored, "Ready") or {}).get("status") == "True":
             return
         for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
-            self._node_event(stored, reason)
-        self._conditions(stored, HEALTHY)
-        self._node_event(stored, "NodeReady")
+            self.tell(stored, reason)
+        self.set_conditions(stored, HEALTHY)
+        self.tell(stored, "NodeReady")
 
     def on_timer(self, key: Key, tag: str) -> None:
         """A node was not heard of for long enough, or a pod's toleration ends."""
         if tag == "silent":
             node = self.store.get("nodes", *key)
             if node is not None and key[1] in self.control.kubelet.silent:
-                self._node_event(node, "NodeNotReady", "node-controller")
+                self.tell(node, "NodeNotReady", "node-controller")
                 unknown = ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
-                self._conditions(node, dict.fromkeys(HEALTHY, unknown))
+                self.set_conditions(node, dict.fromkeys(HEALTHY, unknown))
                 self._unready_pods(key[1])
         elif tag == "schedulable":
             node = self.store.get("nodes", *key)
             if node is not None:
-                self._node_event(node, "NodeNotSchedulable" if node["spec"].get("unschedulable") else "NodeSchedulable")
+                self.tell(node, "NodeNotSchedulable" if node["spec"].get("unschedulable") else "NodeSchedulable")
         elif tag == "evict":
             pod = self.store.get("pods", *key)
             if pod is not None and self.state.get(key) is not None:
@@ -104,7 +105,8 @@ class NodeController(Controller):
         else:
             self._taints(key, tag)
 
-    def _conditions(self, node: Obj, wanted: dict[str, tuple[str, str, str]]) -> None:
+    def set_conditions(self, node: Obj, wanted: dict[str, tuple[str, str, str]]) -> None:
+        """Write some conditions of a node as (status, reason, message)."""
         now = iso(self.clock.now())
         changed = []
         for found in (node.get("status") or {}).get("conditions") or ():

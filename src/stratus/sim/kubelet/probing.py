@@ -12,90 +12,99 @@ if TYPE_CHECKING:
     from stratus.sim.kubelet.kubelet import Kubelet
 
 KINDS = ("startup", "liveness", "readiness")
-#: Seconds from a container's start to its first readiness probe when there is no initial delay.
-FIRST = 0.03
+#: Seconds from a pass over a pod to the readiness probe that it asks for.
+ASKED = 0.02
 
 
 class Prober:
-    """The probe workers of all containers; a worker is a timer on a fixed beat counted from the pod's start."""
+    """The probe workers of all containers; a worker is a timer on a beat counted from the start of the pod's sandbox.
+
+    A pass over a pod whose container runs but is not ready has its readiness probed at once, and the beat counts from
+    then on. Results count in a row and outlive a restart of the container, as the real worker's do.
+    """
 
     def __init__(self, kubelet: Kubelet) -> None:
         self.kubelet = kubelet
 
     def begin(self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance) -> None:
         """A container has just started: set what it counts as before the first probe, and the next beats."""
-        container.probes = {}
         instance.started = not spec.get("startupProbe")
         instance.ready = instance.started and not spec.get("readinessProbe")
         for kind in KINDS:
-            probe = spec.get(f"{kind}Probe")
-            if probe and kind == "readiness" and instance.started and not probe.get("initialDelaySeconds"):
-                # The first readiness probe does not wait for a beat.
-                self.kubelet.wake_pod(pod, self.kubelet.clock.now() + FIRST, f"probe {kind} {spec['name']}")
-            elif probe:
-                self._next(pod, spec, state, kind, first=True)
+            if spec.get(f"{kind}Probe"):
+                count = container.probes.setdefault(kind, ProbeCount(base=state.workers_at))
+                count.held = False
+                self._next(pod, spec, count, kind)
 
-    def _next(self, pod: Obj, spec: Obj, state: PodState, kind: str, *, first: bool = False) -> None:
-        probe = spec[f"{kind}Probe"]
-        period = float(probe.get("periodSeconds") or 10)
-        now = self.kubelet.clock.now()
-        earliest = now + 1e-6
-        if first:
-            earliest = now + max(float(probe.get("initialDelaySeconds") or 0), 1e-6)
-        beats = math.ceil((earliest - state.workers_at) / period - 1e-9)
-        self.kubelet.wake_pod(pod, state.workers_at + max(1, beats) * period, f"probe {kind} {spec['name']}")
+    def asked(self, pod: Obj, spec: Obj, container: ContainerState) -> bool:
+        """A pass may have found the container running and not ready: then readiness is probed now, out of turn."""
+        instance, count = container.running, container.probes.get("readiness")
+        if instance is None or count is None or instance.ready or not instance.started:
+            return False
+        count.base = self.kubelet.clock.now() + ASKED
+        self.kubelet.wake_pod(pod, count.base, f"probe readiness {spec['name']}")
+        return True
+
+    def _next(self, pod: Obj, spec: Obj, count: ProbeCount, kind: str) -> None:
+        period = float(spec[f"{kind}Probe"].get("periodSeconds") or 10)
+        beats = math.floor((self.kubelet.clock.now() - count.base) / period + 1e-9) + 1
+        self.kubelet.wake_pod(pod, count.base + max(1, beats) * period, f"probe {kind} {spec['name']}")
 
     def run(self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, kind: str) -> None:
         """One beat of one worker."""
-        probe = spec.get(f"{kind}Probe")
-        instance = container.running
-        if not probe or instance is None or instance.killed_for:
+        probe, count, instance = spec.get(f"{kind}Probe"), container.probes.get(kind), container.running
+        if not probe or count is None or instance is None or count.held:
             return
-        if state.terminating and kind != "readiness":
+        if "deletionTimestamp" in pod["metadata"] and kind != "readiness":
             return
-        if (kind == "startup") == instance.started:
-            # Startup probes end with the first success; the others begin with it.
-            if kind != "startup":
-                self._next(pod, spec, state, kind)
+        if kind == "startup" and instance.started:
+            return
+        self._next(pod, spec, count, kind)
+        # The status knows the start to the second only.
+        if int(self.kubelet.clock.now() - int(instance.started_at)) < int(probe.get("initialDelaySeconds") or 0):
+            return
+        if kind != "startup" and not instance.started:
             return
         result = self.kubelet.control.runtime.probe(pod, spec, probe)
-        count = container.probes.setdefault(kind, ProbeCount())
-        if result.ok:
-            count.successes += 1
-            count.failures = 0
-        else:
-            count.failures += 1
-            count.successes = 0
-            text = f"{kind.capitalize()} probe failed: {result.message}"
+        if not result.ok:
+            how = "probe errored and resulted in unknown state" if result.errored else "probe failed"
+            text = f"{kind.capitalize()} {how}: {result.message}"
             self.kubelet.tell(pod, "Warning", "Unhealthy", text, spec, container)
-        if result.ok and count.successes >= int(probe.get("successThreshold") or 1):
-            self._passed(pod, spec, state, container, instance, kind)
-        elif not result.ok and count.failures >= int(probe.get("failureThreshold") or 3):
-            if kind == "readiness":
-                if instance.ready:
-                    instance.ready = False
-                    self.kubelet.report(pod)
-            else:
-                container.probes.pop(kind, None)
-                reason = f"Container {spec['name']} failed {kind} probe, will be restarted"
-                seconds = probe.get("terminationGracePeriodSeconds")
-                self.kubelet.kill(pod, spec, state, container, reason, grace=seconds, restart=True)
-                return
-        if not (kind == "startup" and instance.started):
-            self._next(pod, spec, state, kind)
+        if result.errored:
+            # A probe that could not be made says nothing about the container.
+            return
+        count.run = count.run + 1 if count.last == result.ok else 1
+        count.last = result.ok
+        field, default = ("successThreshold", 1) if result.ok else ("failureThreshold", 3)
+        if count.run >= int(probe.get(field) or default):
+            self._settled(pod, spec, state, container, instance, kind, result.ok)
 
-    def _passed(
-        self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance, kind: str
+    def _settled(
+        self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance, kind: str, ok: bool
     ) -> None:
-        if kind == "startup":
+        """A probe has given the same answer often enough."""
+        count = container.probes[kind]
+        if kind == "readiness":
+            if instance.ready != ok:
+                instance.ready = ok
+                self.kubelet.report(pod)
+        elif not ok:
+            count.held, count.run = True, 0
+            if state.verdict is not None or instance.killed_for:
+                return
+            reason = f"Container {spec['name']} failed {kind} probe, will be restarted"
+            seconds = self.grace(pod, probe=spec[f"{kind}Probe"])
+            self.kubelet.ender.kill(pod, spec, state, container, reason, grace=seconds, restart=True)
+        elif kind == "startup":
             instance.started = True
-            if not spec.get("readinessProbe"):
-                instance.ready = True
-            else:
-                self.run(pod, spec, state, container, "readiness")
+            instance.ready = not spec.get("readinessProbe")
             self.kubelet.report(pod)
+            self.asked(pod, spec, container)
             if container.sidecar:
                 self.kubelet.enqueue((pod["metadata"]["namespace"], pod["metadata"]["name"]))
-        elif kind == "readiness" and not instance.ready:
-            instance.ready = True
-            self.kubelet.report(pod)
+
+    @staticmethod
+    def grace(pod: Obj, probe: Obj) -> float | None:
+        """Return the grace period a failed probe gives its container, None for the pod's own."""
+        seconds = probe.get("terminationGracePeriodSeconds")
+        return None if seconds is None else float(seconds)

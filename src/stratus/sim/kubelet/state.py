@@ -48,6 +48,14 @@ class Instance:
     reason: str = ""
     message: str = ""
     killed_for: str = ""
+    #: When the process ended after a signal from the kubelet, before that was noticed.
+    died_at: float | None = None
+    #: The exit code it then ends with.
+    end_code: int = 0
+    #: Waits for other containers to end before it is sent SIGTERM itself.
+    waits_turn: bool = False
+    #: A pass has looked at its end.
+    seen: bool = False
     #: True once the startup probe passed (or there is none).
     started: bool = False
     #: Result of the readiness probe so far.
@@ -61,10 +69,13 @@ class Instance:
 
 @dataclass(slots=True)
 class ProbeCount:
-    """Consecutive results of one probe of the current instance."""
+    """Equal results of one probe in a row, and the moment its beat counts from."""
 
-    failures: int = 0
-    successes: int = 0
+    last: bool | None = None
+    run: int = 0
+    base: float = 0.0
+    #: Probing has led to a restart and goes on with the next start.
+    held: bool = False
 
 
 @dataclass(slots=True)
@@ -81,6 +92,8 @@ class ContainerState:
     backoff: Backoff = field(default_factory=Backoff)
     pull_backoff: Backoff = field(default_factory=Backoff)
     pull_error: tuple[str, str] | None = None
+    #: When the container may be started again after it has crashed.
+    retry_at: float = 0.0
     #: The image being pulled: (reference, started, done).
     pulling: tuple[str, float, float] | None = None
     probes: dict[str, ProbeCount] = field(default_factory=dict)
@@ -109,8 +122,11 @@ class PodState:
     #: All containers have ended for good; the sandbox is being taken down.
     finishing: bool = False
     finished: bool = False
+    #: When the probe workers began.
     workers_at: float = 0.0
     passes: int = 0
+    #: The pod has run longer than its activeDeadlineSeconds.
+    overdue: bool = False
 
     def clone(self) -> PodState:
         """Return an independent copy."""

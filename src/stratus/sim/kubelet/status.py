@@ -11,13 +11,24 @@ from stratus.sim.runtime import Run
 from stratus.sim.store import Obj
 
 
-def should_restart(pod: Obj, state: ContainerState, instance: Instance) -> bool:
-    """Tell whether an ended container is started again."""
-    policy = pod["spec"].get("restartPolicy", "Always")
+def should_restart(pod: Obj, state: ContainerState, instance: Instance, spec: Obj | None = None) -> bool:
+    """Tell whether an ended container is started again.
+
+    A container's own restart rules and policy (`restartPolicyRules`, `restartPolicy`) come before its pod's policy.
+    """
     if "deletionTimestamp" in pod["metadata"]:
         return False
     if state.sidecar:
         return True
+    if spec is None:
+        group = pod["spec"].get("initContainers" if state.init else "containers") or ()
+        spec = next((c for c in group if c["name"] == state.name), {})
+    for rule in spec.get("restartPolicyRules") or ():
+        codes = rule.get("exitCodes") or {}
+        listed = instance.exit_code in (codes.get("values") or ())
+        if listed if codes.get("operator") == "In" else bool(codes) and not listed:
+            return True
+    policy = spec.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
     if policy == "Never":
         return False
     if state.init or policy == "OnFailure":
@@ -104,7 +115,7 @@ def container_status(pod: Obj, spec: Obj, state: ContainerState, default: tuple[
         status["containerID"] = reference.id
     status["started"] = bool(current is not None and current.running and current.started)
     resources = spec.get("resources") or {}
-    if reference is not None:
+    if reference is not None and reference.id:
         if resources.get("requests"):
             status["allocatedResources"] = resources["requests"]
         status["resources"] = resources
@@ -129,7 +140,7 @@ def phase_of(pod: Obj, state: PodState) -> str:
         if current is None or current.running:
             return "Pending"
         if current.exit_code != 0:
-            return "Failed" if pod["spec"].get("restartPolicy", "Always") == "Never" else "Pending"
+            return "Pending" if should_restart(pod, container, current) or state.terminating else "Failed"
     mains = [c for c in state.containers.values() if not c.init]
     if not initialized(state) and all(c.current is None for c in mains):
         return "Pending"
@@ -151,11 +162,11 @@ def phase_of(pod: Obj, state: PodState) -> str:
         return "Pending"
     if running:
         return "Running"
-    policy = pod["spec"].get("restartPolicy", "Always")
     if state.terminating:
         return "Failed" if failed else "Succeeded"
-    if policy == "Always" or (policy == "OnFailure" and failed):
-        return "Running"
+    for container in mains:
+        if container.current is not None and should_restart(pod, container, container.current):
+            return "Running"
     return "Failed" if failed else "Succeeded"
 
 
@@ -211,6 +222,9 @@ def _shown(amounts: dict[str, float]) -> dict[str, str]:
 def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: float) -> list[Obj]:
     spec = pod["spec"]
     ended = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase)
+    if any(c.current is not None and not c.current.id for c in state.containers.values()):
+        # Containers that were never found do not make a pod count as one that has run its course.
+        ended = None
     sandbox = state.sandbox and not state.finished
     wanted: list[tuple[str, bool, str, str]] = [("PodReadyToStartContainers", sandbox, "", "")]
     init = list(spec.get("initContainers") or ())
@@ -283,5 +297,4 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
         }
     )
     known = {c["type"] for c in result}
-    result.extend(c for c in (pod.get("status") or {}).get("conditions") or () if c["type"] not in known)
-    return result
+    return [c for c in (pod.get("status") or {}).get("conditions") or () if c["type"] not in known] + result
