@@ -70,6 +70,7 @@ class ClusterDns(Controller):
         if zone:
             text = f'[FATAL] plugin/loop: Loop (127.0.0.1:46519 -> :53) detected for zone "{zone}", see {LOOPS}'
             lines.append((0.1, "err", text + "\n"))
+            process.outcome.elapsed = 0.2
             return 1
         self.state[pod["metadata"]["uid"]] = (*key_of(pod), container["name"], text)
         process.outcome.ports = config.ports()
