@@ -48,6 +48,8 @@ class Core:
         self._guarded = 0
         self._deep = 0
         self._sinks: list[Sink] = []
+        #: What it writes goes to a terminal.
+        self.tty = False
         #: Until when (seconds after the start) what comes in on standard input is still being written.
         self.stdin_until = 0.0
 

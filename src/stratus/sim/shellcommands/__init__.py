@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from stratus.sim.shellcommands import archives, files, looking, names, net, process, servers, text, values
+from stratus.sim.shellcommands import archives, files, looking, names, net, process, rediscli, servers, text, values
 from stratus.sim.shellcommands.base import COMMANDS
 
-__all__ = ["COMMANDS", "archives", "files", "known_programs", "looking", "names", "net", "process", "servers", "text", "values"]
+__all__ = [
+    "COMMANDS",
+    "archives",
+    "files",
+    "known_programs",
+    "looking",
+    "names",
+    "net",
+    "process",
+    "rediscli",
+    "servers",
+    "text",
+    "values",
+]
 
 
 def known_programs() -> frozenset[str]:
