@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 #: Resources whose changes may change who reaches whom.
 _WIRING = frozenset(
     {"pods", "services", "endpoints", "nodes", "namespaces", "networkpolicies.networking.k8s.io", "configmaps"}
+    | {"endpointslices.discovery.k8s.io", "ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io", "secrets"}
 )
 #: Seconds that stand for an answer that does not come.
 NEVER = 1e6
