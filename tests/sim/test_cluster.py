@@ -123,7 +123,9 @@ def test_what_is_tried_on_a_fork_does_not_happen_in_the_original(hotel: Embedded
 def test_an_empty_cluster_has_no_load_and_takes_any_workload() -> None:
     with EmbeddedCluster(app=None, nodes=1) as cluster:
         assert cluster.store.count("nodes") == 1
-        assert cluster.store.list("pods") == []
+        assert cluster.store.list("pods", "default") == []
+        names = [p["metadata"]["generateName"] for p in cluster.store.list("pods", "kube-system")]
+        assert names == ["coredns-" + names[0][8:], names[0], "kube-proxy-"]
         assert cluster.clock.now() % 60 == 0
         labels = {"app": "x"}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "labels": labels}}
@@ -134,12 +136,13 @@ def test_an_empty_cluster_has_no_load_and_takes_any_workload() -> None:
         sources = cluster.telemetry()
         assert sources.metrics is not None
         assert sources.metrics.service_series((), 0, cluster.clock.now(), 600) == ()
-        assert [u.pod for u in sources.metrics.usage((), cluster.clock.now())] == ["x"]
+        assert [u.pod for u in sources.metrics.usage((), cluster.clock.now()) if u.namespace == "default"] == ["x"]
 
 
 def test_the_application_lives_in_the_namespace_asked_for() -> None:
     with EmbeddedCluster(namespace="test-hotel", warmup=60) as cluster:
-        assert {p["metadata"]["namespace"] for p in cluster.store.list("pods")} == {"test-hotel"}
+        spaces = {p["metadata"]["namespace"] for p in cluster.store.list("pods")}
+        assert spaces == {"kube-system", "test-hotel"}
         cluster.inject("wrong-target-port")
         cluster.advance(60)
         tick = cluster.history.last(cluster.clock.now())

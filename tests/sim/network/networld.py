@@ -60,7 +60,7 @@ class Net:
         self.lab.advance(wait)
 
     def dns_pods(self) -> list[Any]:
-        return [p for p in self.lab.pods("kube-system", **{"k8s-app": "kube-dns"})]
+        return list(self.lab.pods("kube-system", **{"k8s-app": "kube-dns"}))
 
     def restart_dns(self) -> None:
         for pod in self.dns_pods():

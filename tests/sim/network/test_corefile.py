@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stratus.sim.corefile import COREFILE, CorefileError, denial, parse
+from stratus.sim.corefile import COREFILE, PATH, CorefileError, denial, parse
 
 
 def test_the_shipped_one() -> None:
@@ -56,8 +56,8 @@ def test_comments_quotes_and_snippets() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (".:53 {\n    errors\n    forwrd . 8.8.8.8\n}\n", "/etc/coredns/Corefile:3 - Error during parsing: Unknown directive 'forwrd'"),
-        (".:53 {\n    errors\n", "/etc/coredns/Corefile:2 - Error during parsing: Unexpected EOF"),
+        (".:53 {\n errors\n forwrd . 8.8.8.8\n}\n", f"{PATH}:3 - Error during parsing: Unknown directive 'forwrd'"),
+        (".:53 {\n    errors\n", f"{PATH}:2 - Error during parsing: Unexpected EOF"),
         (".:53 {\n    forward . not-an-address\n}\n", 'plugin/forward: not an IP address or file: "not-an-address"'),
         (".:53 {\n    kubernetes cluster.local {\n        pods maybe\n    }\n}\n", "wrong value for pods: maybe"),
         (".:53 {\n    kubernetes cluster.local {\n        podz insecure\n    }\n}\n", "unknown property 'podz'"),

@@ -10,6 +10,7 @@ from networld import Net, policy
 from stratus.sim.network import NoSuchHost, Reached
 from stratus.sim.resolving import resolv_conf
 
+USUAL = "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
 FULL = "web.default.svc.cluster.local"
 
 
@@ -51,11 +52,11 @@ def test_few_dots_are_tried_as_they_are_when_ndots_says_so(net: Net) -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ({}, "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"),
+        ({}, USUAL),
         ({"dnsPolicy": "Default"}, "nameserver 10.0.2.3\n"),
         ({"hostNetwork": True}, "nameserver 10.0.2.3\n"),
         ({"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
-         "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"),
+         USUAL),
         ({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["8.8.8.8"], "searches": ["corp.example"],
                                              "options": [{"name": "edns0"}]}},
          "search corp.example\nnameserver 8.8.8.8\noptions edns0\n"),

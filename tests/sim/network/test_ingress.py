@@ -136,7 +136,13 @@ def test_classes(shop: Net) -> None:
     del spec["spec"]["ingressClassName"]
     put(shop, spec)
     assert answer(shop) == 404
-    put(shop, {**CLASS, "metadata": {"name": "nginx", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}}})
+    put(
+        shop,
+        {
+            **CLASS,
+            "metadata": {"name": "nginx", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+        },
+    )
     assert answer(shop) == "web"
 
 
@@ -149,7 +155,9 @@ def test_certificates(shop: Net) -> None:
     assert (inside.exit_code, inside.stderr) == (60, f"curl: (60) SSL: {fake}\n")
     assert shop.lab.exec("client", ["curl", "-sSk", f"https://{HOST}/"]).stdout == "ok\n"
     data = {k: base64.b64encode(b"x").decode() for k in ("tls.crt", "tls.key")}
-    shop.lab.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "cert"}, "data": data})
+    shop.lab.apply(
+        {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "cert"}, "data": data}
+    )
     assert answer(shop, port=443) == "web"
 
 

@@ -117,7 +117,9 @@ def test_publish_not_ready_addresses(net: Net) -> None:
 
 def test_terminating_endpoints_serve_when_there_is_nothing_else(net: Net) -> None:
     slow = {"preStop": {"sleep": {"seconds": 20}}}
-    net.lab.patch("Deployment", "web", {"spec": {"template": {"spec": {"containers": [{"name": "app", "lifecycle": slow}]}}}})
+    net.lab.patch(
+        "Deployment", "web", {"spec": {"template": {"spec": {"containers": [{"name": "app", "lifecycle": slow}]}}}}
+    )
     net.lab.advance(60)
     net.lab.patch("Deployment", "web", {"spec": {"replicas": 0}}, how="merge")
     net.lab.advance(5)
@@ -144,7 +146,10 @@ def test_endpoints_written_by_hand(net: Net) -> None:
     assert found.pod["status"]["podIP"] == target
     # What is written there is mirrored into a slice, as kube-proxy reads slices alone.
     (piece,) = slices(net, "db")
-    assert piece["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "endpointslicemirroring-controller.k8s.io"
+    assert (
+        piece["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"]
+        == "endpointslicemirroring-controller.k8s.io"
+    )
     assert piece["metadata"]["name"].startswith("db-")
     endpoints["subsets"][0]["addresses"][0]["ip"] = "192.0.2.99"  # type: ignore[index]
     net.lab.request("PUT", "/api/v1/namespaces/default/endpoints/db", endpoints)
@@ -203,7 +208,11 @@ def test_a_node_without_kube_proxy_lives_on_with_its_rules(net: Net) -> None:
 
 
 def test_a_bad_image_takes_one_node_after_the_other(net: Net) -> None:
-    images = {"spec": {"template": {"spec": {"containers": [{"name": "kube-proxy", "image": "registry.k8s.io/kube-proxy:nope"}]}}}}
+    images = {
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "kube-proxy", "image": "registry.k8s.io/kube-proxy:nope"}]}}
+        }
+    }
     net.lab.patch("DaemonSet", "kube-proxy", images, "kube-system")
     net.lab.advance(60)
     proxies = net.lab.control.controllers["kube-proxy"]
@@ -228,6 +237,7 @@ def allowed(net: Net, spec: dict[str, Any], host: str = "web", port: int = 8080)
     return isinstance(found, Reached)
 
 
+HERE = {"matchLabels": {"kubernetes.io/metadata.name": "default"}}
 WEB, CLIENT = {"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "client"}}
 
 
@@ -251,7 +261,7 @@ WEB, CLIENT = {"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "client"}
         ([{"ports": [{"protocol": "TCP"}]}], True),
         ([{"from": [{"namespaceSelector": {}}]}], True),
         ([{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "other"}}}]}], False),
-        ([{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": WEB}]}], False),
+        ([{"from": [{"namespaceSelector": HERE, "podSelector": WEB}]}], False),
         ([{"from": [{"ipBlock": {"cidr": "10.244.0.0/16"}}]}], True),
         ([{"from": [{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.1.0/24"]}}]}], False),
         ([{"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}, {"from": [{"podSelector": CLIENT}]}], True),
@@ -297,7 +307,10 @@ def test_users_outside_are_subject_to_ingress_rules(net: Net) -> None:
     net.lab.apply(policy("deny", {"podSelector": WEB, "policyTypes": ["Ingress"]}))
     assert isinstance(net.outside("web.default", 8080), TimedOut)
     net.lab.patch(
-        "NetworkPolicy", "deny", {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "198.51.100.0/24"}}]}]}}, how="merge"
+        "NetworkPolicy",
+        "deny",
+        {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "198.51.100.0/24"}}]}]}},
+        how="merge",
     )
     assert isinstance(net.outside("web.default", 8080), Reached)
     assert isinstance(net.connect("web", 8080), TimedOut)

@@ -203,14 +203,15 @@ def test_an_endless_loop_repeats_its_lines() -> None:
 
 
 def test_a_loop_that_can_end_waits_for_its_surroundings() -> None:
-    world = World(resolve=None, nameserver="10.96.0.10")
+    world = World(lookup=("NXDOMAIN", "db", "10.96.0.10", []), nameserver="10.96.0.10")
     script = "until nslookup db >/dev/null; do echo waiting; sleep 2; done; echo up"
     journal: list[Any] = []
     first = Shell(world, {}, horizon=0.0, journal=journal).run_script(script)
     assert (first.waits, first.elapsed, first.stdout()) == (True, 2.0, "waiting\n")
     second = Shell(world, {}, horizon=2.0, journal=journal).run_script(script)
     assert (second.waits, second.elapsed, second.stdout()) == (True, 4.0, "waiting\nwaiting\n")
-    world.answers["resolve"] = ("db.default.svc.cluster.local", ["10.96.0.20"])
+    full = "db.default.svc.cluster.local"
+    world.answers["lookup"] = ("NOERROR", full, "10.96.0.10", [(full, "A", "10.96.0.20", 30)])
     third = Shell(world, {}, horizon=4.0, journal=journal).run_script(script)
     assert (third.exit_code, third.stdout()) == (0, "waiting\nwaiting\nup\n")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from stratus.kit.clock import iso
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import is_true, key_of, owner_reference, suffix
+from stratus.sim.controllers.slices import plan, truncated
 from stratus.sim.store import Change, Obj
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 MANAGED = "endpointslice.kubernetes.io/managed-by"
 SERVICE = "kubernetes.io/service-name"
+ZONE = "topology.kubernetes.io/zone"
+OVER = "endpoints.kubernetes.io/over-capacity"
 
 
 def resolve_port(port: Obj, pod: Obj) -> int | None:
@@ -50,6 +53,7 @@ class EndpointsController(Controller):
         # Services by one pair of their selector, so that a pod's change looks at those alone that could select it.
         self._by_pair: dict[tuple[str, str, str], dict[str, None]] = {}
         self._pair_of: dict[Key, tuple[str, str, str]] | None = None
+        self._writing = False
 
     def _shared(self, pod: Obj, form: str, make: Callable[[], Obj]) -> Obj:
         kept = self._made.setdefault(pod["metadata"]["uid"], {})
@@ -117,10 +121,13 @@ class EndpointsController(Controller):
                 keys = sorted({*keys, *self._selecting(namespace, before)})
             for key in keys:
                 self.enqueue(key)
-        elif change.type != "ADDED":
-            owner = (obj["metadata"].get("labels") or {}).get(SERVICE)
-            if owner and change.type == "DELETED":
-                self.enqueue((namespace, owner))
+        elif change.type != "ADDED" and not self._writing:
+            # What others do to a slice of this controller's is taken back.
+            labels = obj["metadata"].get("labels") or {}
+            if change.previous is not None:
+                labels = {**labels, **(change.previous["metadata"].get("labels") or {})}
+            if labels.get(SERVICE) and labels.get(MANAGED) == "endpointslice-controller.k8s.io":
+                self.enqueue((namespace, labels[SERVICE]))
 
     def sync(self, key: Key) -> None:
         """Bring the Endpoints and the EndpointSlice of one Service up to date."""
@@ -157,13 +164,13 @@ class EndpointsController(Controller):
 
     def _slices(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]]) -> None:
         publish = bool(service["spec"].get("publishNotReadyAddresses"))
-        wanted: list[tuple[list[Obj] | None, list[Obj] | None]] = []
+        groups_of: list[tuple[list[Obj], list[Obj]]] = []
         for members in groups.values():
             form = f"{key[1]}/slice/{publish}"
-            endpoints = [self._shared(pod, form, partial(_endpoint, pod, publish)) for pod, _ in members]
-            wanted.append((endpoints, members[0][1]["ports"]))
-        if not wanted:
-            wanted.append((None, None))
+            endpoints = [
+                self._shared(pod, form, partial(_endpoint, pod, publish, key[1], self._zone(pod))) for pod, _ in members
+            ]
+            groups_of.append((endpoints, members[0][1]["ports"]))
         mine = [
             o
             for resource, o in self.store.owned_by(service["metadata"]["uid"])
@@ -177,9 +184,10 @@ class EndpointsController(Controller):
         }
         if service["spec"].get("clusterIP") == "None":
             labels["service.kubernetes.io/headless"] = ""
-        for position, (found, ports) in enumerate(wanted):
-            if position < len(mine):
-                old = mine[position]
+        wanted, spare = plan(groups_of, mine)
+        self._writing = True
+        for old, found, ports in wanted:
+            if old is not None:
                 body = {**old, "endpoints": found, "ports": ports}
                 body["metadata"] = {**old["metadata"], "labels": labels}
                 if body == old:
@@ -206,8 +214,13 @@ class EndpointsController(Controller):
                     "ports": ports,
                 },
             )
-        for extra in mine[len(wanted) :]:
+        for extra in spare:
             self.store.delete("endpointslices.discovery.k8s.io", *key_of(extra))
+        self._writing = False
+
+    def _zone(self, pod: Obj) -> str:
+        node = self.store.get("nodes", "", pod["spec"].get("nodeName") or "")
+        return str(((node or {"metadata": {}})["metadata"].get("labels") or {}).get(ZONE, ""))
 
     # Endpoints
 
@@ -234,6 +247,7 @@ class EndpointsController(Controller):
                 for p in members[0][1]["ports"]
             ]
             subsets.append(subset)
+        subsets, over = truncated(subsets)
         labels = {
             **(service["metadata"].get("labels") or {}),
             "endpoints.kubernetes.io/managed-by": "endpoint-controller",
@@ -245,10 +259,13 @@ class EndpointsController(Controller):
             body = {k: v for k, v in old.items() if k != "subsets"}
             if subsets:
                 body["subsets"] = subsets
-            body["metadata"] = {**old["metadata"], "labels": labels}
+            notes = {k: v for k, v in (old["metadata"].get("annotations") or {}).items() if k != OVER}
+            notes |= {OVER: "truncated"} if over else {}
+            body["metadata"] = {**old["metadata"], "labels": labels, "annotations": notes}
+            if "annotations" not in old["metadata"] and not notes:
+                del body["metadata"]["annotations"]
             if body != old:
-                annotations = {**(old["metadata"].get("annotations") or {}), TRIGGER: iso(self.clock.now())}
-                body["metadata"]["annotations"] = annotations
+                body["metadata"]["annotations"] = {**notes, TRIGGER: iso(self.clock.now())}
                 self.store.update("endpoints", body)
             return
         body = {
@@ -258,7 +275,7 @@ class EndpointsController(Controller):
                 "name": key[1],
                 "namespace": key[0],
                 "labels": labels,
-                "annotations": {TRIGGER: iso(self.clock.now())},
+                "annotations": {TRIGGER: iso(self.clock.now()), **({OVER: "truncated"} if over else {})},
             },
         }
         if subsets:
@@ -280,7 +297,7 @@ def _address(pod: Obj, service: str) -> Obj:
     return address
 
 
-def _endpoint(pod: Obj, publish: bool) -> Obj:
+def _endpoint(pod: Obj, publish: bool, service: str, zone: str) -> Obj:
     serving = publish or is_true(pod, "Ready")
     terminating = "deletionTimestamp" in pod["metadata"]
     endpoint: Obj = {
@@ -291,11 +308,13 @@ def _endpoint(pod: Obj, publish: bool) -> Obj:
             "terminating": terminating,
         },
     }
-    if pod["spec"].get("hostname") and pod["spec"].get("subdomain"):
+    if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service:
         endpoint["hostname"] = pod["spec"]["hostname"]
     endpoint["targetRef"] = _target(pod)
     if pod["spec"].get("nodeName"):
         endpoint["nodeName"] = pod["spec"]["nodeName"]
+    if zone:
+        endpoint["zone"] = zone
     return endpoint
 
 

@@ -11,8 +11,10 @@ from stratus.sim.controllers.deployment import DeploymentController
 from stratus.sim.controllers.disruption import DisruptionController
 from stratus.sim.controllers.endpoints import EndpointsController
 from stratus.sim.controllers.gc import GarbageCollector
+from stratus.sim.controllers.ingresses import IngressController
 from stratus.sim.controllers.job import JobController
 from stratus.sim.controllers.kubeproxy import KubeProxies
+from stratus.sim.controllers.mirroring import MirroringController
 from stratus.sim.controllers.namespaces import NamespaceController
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.quota import QuotaController
@@ -32,6 +34,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     JobController,
     CronJobController,
     EndpointsController,
+    MirroringController,
+    IngressController,
     DisruptionController,
     QuotaController,
     AutoscalerController,

@@ -140,7 +140,7 @@ def _curl(shell: Shell, argv: list[str]) -> int:
             continue
         words.append(argv[i])
         i += 1
-    options, operands = _options(words, "mXdHowAuDekTFr")
+    options, operands = _options(words, "mXdHowAuDeTFr")
     if not operands:
         shell.err("curl: (2) no URL specified\n")
         return 2
