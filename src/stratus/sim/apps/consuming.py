@@ -13,7 +13,7 @@ from stratus.sim.apps.runtime import AppRuntime
 from stratus.sim.apps.schema import Consumer
 from stratus.sim.apps.serving import Serving
 from stratus.sim.apps.stores.brokers import Broker
-from stratus.sim.apps.wire import failure
+from stratus.sim.apps.wire import failure, too_late
 
 Label = tuple[str, str]
 
@@ -59,9 +59,14 @@ class Messages:
         host, port = proc.addresses[consumer.broker]
         where, _ = self.routes.find(proc, consumer.broker, host, port)
         if not isinstance(where, list):
-            text = failure(where, target.protocol, host, port)
-            key = (id(proc), consumer.broker, consumer.topic, text)
-            flow.lines[key] = flow.lines.get(key, 0.0) + 1.0
+            self._told(flow, proc, consumer, failure(where, target.protocol, host, port))
+            return
+        disturbances = self.serving.disturbances
+        lost = 0.0
+        if disturbances.on_ways:
+            lost = min(disturbances.on_way(proc, reached.pod, host)[2] for _, reached in where)
+        if lost > 0.99:
+            self._told(flow, proc, consumer, too_late(target.protocol, host, port))
             return
         server = next((p for p, _ in where if p is not None), None)
         outcome = self.serving.outcome(proc, consumer.operation)
@@ -75,6 +80,7 @@ class Messages:
         pace = consumer.workers / max(mean, 1e-4)
         if outcome.cpu > 0.0:
             pace = min(pace, proc.room / outcome.cpu)
+        pace *= 1.0 - lost
         if proc.mods is not None:
             pace *= proc.mods.rate
         keeps = outcome.ok if consumer.on_error == "retry" else 1.0
@@ -84,6 +90,12 @@ class Messages:
         if worked <= 1e-9:
             return
         self._flow(flow, proc, consumer, place, worked / seconds)
+
+    @staticmethod
+    def _told(flow: Flow, proc: Proc, consumer: Consumer, text: str) -> None:
+        """Let a consumer write that it does not get at its broker."""
+        key = (id(proc), consumer.broker, consumer.topic, text)
+        flow.lines[key] = flow.lines.get(key, 0.0) + 1.0
 
     def _flow(self, flow: Flow, proc: Proc, consumer: Consumer, place: Label, rate: float) -> None:
         writers = self.runtime.brokers[place].writers.get(consumer.topic) or {place: 1.0}

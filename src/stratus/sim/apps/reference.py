@@ -20,10 +20,11 @@ PARTS: tuple[type[s.Part], ...] = (
 
 _HEAD = """# Applications of the embedded cluster
 
-An application is a YAML file: Kubernetes objects, and what the programs in their containers do. Two come with the
-package (`stratus cluster up --app hotel-reservation`, `social-network`); a file of your own starts
+An application is a YAML file: Kubernetes objects, and what the programs in their containers do. Three come with the
+package (`stratus cluster up --app hotel-reservation`, `social-network`, `astronomy-shop`); a file of your own starts
 with `stratus cluster up --app my-app.yaml`. [my-app.yaml](my-app.yaml) beside this page is a small complete one; the
-large ones are in `src/stratus/sim/apps/data`: copy one and change it.
+large ones are in `src/stratus/sim/apps/data`: copy one and change it. The Astronomy Shop shows most of what there is:
+a load generator, feature flags, a message queue, connection strings, clients in many languages.
 
 A container whose image and command match a program behaves as that program. It listens on `ports`, serves
 `operations`, and while serving calls `targets`, whose addresses it takes from its own environment and files, so that a

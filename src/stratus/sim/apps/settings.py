@@ -116,8 +116,7 @@ def read_settings(program: Program, env: Mapping[str, str], read: Read, users: V
     try:
         found.ports = frozenset(program.ports)
         if program.listens is not None:
-            told = split_address(":" + look_up(program.listens, env, read))[1]
-            found.ports = frozenset((told, *program.ports[1:])) - {0}
+            found.ports = frozenset((_port(program.listens, env, read), *program.ports[1:]))
         if users is not None:
             found.users = _number(look_up(users, env, read))
         for name, target in program.targets.items():
@@ -140,6 +139,14 @@ def read_settings(program: Program, env: Mapping[str, str], read: Read, users: V
     mode = program.datastore.tls if program.datastore is not None else None
     found.demands_tls = mode is not None and is_on(_optional(mode, env, read))
     return found
+
+
+def _port(value: Value, env: Mapping[str, str], read: Read) -> int:
+    """Return a port to listen on; what is no number (such as the address of a Service of that name) is none."""
+    text = look_up(value, env, read).strip()
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise MissingSetting(f"{value.env or value.key} ({text!r} is no port)")
+    return int(text)
 
 
 def _number(text: str) -> float:

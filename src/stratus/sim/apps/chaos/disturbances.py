@@ -184,6 +184,8 @@ def _http(proc: Proc, spec: Obj, mods: Mods) -> None:
             mods.errors.setdefault(name, []).append((1.0, cut_off("http", host, int(spec.get("port") or 80))))
         if spec.get("delay"):
             mods.wait[name] = mods.wait.get(name, 0.0) + duration(spec["delay"])
+        if any((spec.get(k) or {}).get("body") is not None for k in ("replace", "patch")):
+            mods.errors.setdefault(name, []).append((1.0, "400 Bad Request: cannot read the body"))
         code = (spec.get("replace") or {}).get("code")
         if code and int(code) >= 400:
             mods.errors.setdefault(name, []).append((1.0, f"{code} (replaced on the way)"))
