@@ -7,13 +7,14 @@ from stratus.conformance.suites.base import Suite
 
 def all_suites() -> tuple[Suite, ...]:
     """Return every suite, in the order of the recordings' README."""
-    from stratus.conformance.suites import defaulting, patches, sessions, tables, validation
+    from stratus.conformance.suites import defaulting, patches, reads, sessions, tables, validation
 
     return (
         defaulting.Defaulting(),
         validation.Validation(),
         patches.Patches(),
         sessions.Sessions(),
+        reads.Reads(),
         tables.Tables(),
     )
 
