@@ -129,6 +129,8 @@ class Settings(_Group):
         alert: file with an alert document, or `-` for stdin; empty: look for what is wrong.
         report_dir: where report.json, report.md and report.html are written; None: nowhere.
         state_dir: journal, checkpoints, knowledge index, reports.
+        journal: address of a PostgreSQL (`postgresql://user@host/database`) that holds the journal, so that several
+            engines share one memory of transactions; empty: an SQLite file in `state_dir`.
         runbooks_dir: further runbooks besides the shipped ones.
         embedder: `minilm` (torch-free) or `sentence-transformers`.
         window: seconds of telemetry that detection and diagnosis look back on.
@@ -154,6 +156,7 @@ class Settings(_Group):
     alert: str = ""
     report_dir: Path | None = None
     state_dir: Path = Path(".stratus")
+    journal: str = ""
     runbooks_dir: Path | None = None
     embedder: Literal["minilm", "sentence-transformers"] = "minilm"
     window: float = Field(default=300.0, gt=0)

@@ -262,10 +262,10 @@ class TransactionEngine:
             JournalError: the journal is damaged; nothing is undone from it.
             ClusterUnreachable: the API does not answer.
         """
-        self._journal.verify()
         left = [t for t in self._journal.open_transactions() if t not in self._live]
         if not left:
             return ()
+        self._journal.verify()
         cluster, finished = self._cluster(), []
         for txn_id in left:
             story = self._story(txn_id)

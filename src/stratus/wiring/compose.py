@@ -13,6 +13,7 @@ from stratus.errors import KnowledgeError, UsageError
 from stratus.kit.clock import Clock, SystemClock
 from stratus.settings import Settings
 from stratus.wiring.interrupts import WakefulClock
+from stratus.wiring.journals import open_journal
 from stratus.wiring.sources import Source
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def rooms(
     from stratus.flow.rooms import Rooms
     from stratus.transaction.engine import TransactionEngine
     from stratus.transaction.sampling import HealthProbe
-    from stratus.transaction.sqlite import SqliteJournal
 
     knowing = Knowing(settings)
     cluster = source.cluster
@@ -58,7 +58,7 @@ def rooms(
         ticking = WakefulClock()
     brain = think(settings, model, spent)
     told = telemetry if telemetry is not None else source.telemetry(settings)
-    journal = SqliteJournal(settings.state_dir / "journal.sqlite")
+    journal = open_journal(settings)
     try:
         engine = TransactionEngine(
             reader=cluster.reader,

@@ -18,29 +18,42 @@ from stratus.wiring.sources import Source, open_embedded, open_kubernetes
 if TYPE_CHECKING:
     from stratus.model.transactions import Transaction
     from stratus.transaction.engine import TransactionEngine
+    from stratus.transaction.sqljournal import SqlJournal
+
+
+def open_journal(settings: Settings) -> SqlJournal:
+    """Open the journal that the settings name; a file is made when there is none.
+
+    Raises:
+        JournalError: it cannot be opened; UsageError: its address cannot be used.
+    """
+    if settings.journal:
+        from stratus.transaction.postgres import PostgresJournal
+
+        return PostgresJournal(settings.journal)
     from stratus.transaction.sqlite import SqliteJournal
+
+    return SqliteJournal(settings.state_dir / "journal.sqlite")
 
 
 @contextmanager
-def read_journal(settings: Settings) -> Iterator[SqliteJournal]:
-    """Open the journal of a state directory.
+def read_journal(settings: Settings) -> Iterator[SqlJournal]:
+    """Open the journal of a state directory, or the one that the settings name.
 
     Raises:
         UsageError: there is none.
     """
-    from stratus.transaction.sqlite import SqliteJournal
-
     path = settings.state_dir / "journal.sqlite"
-    if not path.is_file():
+    if not settings.journal and not path.is_file():
         raise UsageError(f"no journal at {path}: nothing has been executed from this state directory (see --state-dir)")
-    journal = SqliteJournal(path)
+    journal = open_journal(settings)
     try:
         yield journal
     finally:
         journal.close()
 
 
-def told(journal: SqliteJournal, transaction: str) -> Transaction:
+def told(journal: SqlJournal, transaction: str) -> Transaction:
     """Return one transaction as the journal tells it.
 
     Raises:

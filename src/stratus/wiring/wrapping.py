@@ -13,6 +13,7 @@ from stratus.errors import CommandRefused, StratusError, TransactionError, Usage
 from stratus.kit.clock import Clock, SystemClock
 from stratus.model.base import Noun
 from stratus.settings import Settings
+from stratus.wiring.journals import open_journal
 from stratus.wiring.sources import Source, open_kubernetes, source_of
 
 if TYPE_CHECKING:
@@ -194,7 +195,6 @@ def transaction(
     from stratus.telemetry.base import Telemetry as Sources
     from stratus.transaction.engine import TransactionEngine
     from stratus.transaction.sampling import HealthProbe
-    from stratus.transaction.sqlite import SqliteJournal
 
     spaces = (scope,) if isinstance(scope, str) else tuple(scope)
     if not spaces or not all(spaces):
@@ -206,8 +206,7 @@ def transaction(
         source = source_of(cluster) if cluster is not None else stack.enter_context(open_kubernetes(chosen))
         clock = source.clock or SystemClock()
         told = telemetry if isinstance(telemetry, Sources) else source.telemetry(chosen)
-        chosen.state_dir.mkdir(parents=True, exist_ok=True)
-        journal = SqliteJournal(chosen.state_dir / "journal.sqlite")
+        journal = open_journal(chosen)
         stack.callback(journal.close)
         reader = source.cluster.reader
         engine = TransactionEngine(
