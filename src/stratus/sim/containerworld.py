@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from stratus.sim.containerfiles import ContainerFiles, normal
@@ -27,6 +28,18 @@ LACKING = {
     "busybox": {"curl", "bash", "python", "python3", "dig", "getent", "stress", "stress-ng", "zsh"},
     "alpine": {"curl", "bash", "python", "python3", "dig", "stress", "stress-ng", "zsh"},
 }
+#: Clients of servers, and the images that hold them.
+CLIENTS = {
+    "redis-cli": re.compile(r"redis|valkey|keydb|dragonfly"),
+    "valkey-cli": re.compile(r"valkey"),
+    "mongo": re.compile(r"mongo"),
+    "mongosh": re.compile(r"mongo"),
+    **dict.fromkeys(
+        ("psql", "pg_isready", "createdb", "dropdb", "createuser", "dropuser"),
+        re.compile(r"postgres|timescale|pgvector|spilo|pgbouncer|patroni"),
+    ),
+}
+_KAFKA = re.compile(r"kafka-[a-z-]+(\.sh)?")
 SERVERS = {
     "redis-server": 6379, "valkey-server": 6379, "mongod": 27017, "memcached": 11211, "postgres": 5432, "mysqld": 3306,
     "nginx": 80, "httpd-foreground": 80, "apache2": 80, "rabbitmq-server": 5672,
@@ -82,6 +95,10 @@ class ContainerWorld(ContainerFiles):
             image = self.runtime.registry.canonical(self.container["image"]).rpartition(":")[0].rpartition("/")[2]
             if base in LACKING.get(image, ()):
                 return False
+            if base in CLIENTS and not CLIENTS[base].search(self.container["image"]):
+                return False
+            if _KAFKA.fullmatch(base):
+                return "kafka" in self.container["image"]
             if base in ("stress", "stress-ng"):
                 return "stress" in self.container["image"] or not self.described
             return not folder or folder in TOOL_DIRS
@@ -159,6 +176,24 @@ class ContainerWorld(ContainerFiles):
     ) -> tuple[str, str, str, list[tuple[str, str, str, int]]]:
         found = self.runtime.network.lookup(self.pod, name, kind, server=server, plain=plain)
         return found.rcode, found.name, found.server, [(r.name, r.kind, r.value, r.ttl) for r in found.records]
+
+    def _ask_talk(self, host: str, port: int, protocol: str, request: Any) -> tuple[str, str, Any]:
+        """Let a client talk to a server; the answer is None when what listens there speaks something else."""
+        found = self.runtime.network.connect(self.pod, host, port)
+        if isinstance(found, NoSuchHost):
+            return "no-host", "", None
+        if not isinstance(found, Reached):
+            return "refused" if isinstance(found, Refused) else "timeout", getattr(found, "address", ""), None
+        if found.pod is None or found.container is None:
+            return "reached", found.address, None
+        here = found.pod["metadata"]["uid"] == self.pod["metadata"]["uid"]
+        source = "127.0.0.1" if here else str((self.pod.get("status") or {}).get("podIP") or "127.0.0.1")
+        peer = f"{source}:{40000 + zlib.crc32(self.pod['metadata']['name'].encode()) % 20000}"
+        return (
+            "reached",
+            found.address,
+            self.runtime.talk(found.pod, found.container, found.port, protocol, request, peer),
+        )
 
     def _ask_connect(self, host: str, port: int) -> tuple[str, str, None]:
         found = self.runtime.network.connect(self.pod, host, port)

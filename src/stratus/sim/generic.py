@@ -20,6 +20,7 @@ from stratus.sim.store import Obj
 from stratus.sim.streams.input import interpreter
 
 if TYPE_CHECKING:
+    from stratus.sim.apps.stores.base import State
     from stratus.sim.controlplane import ControlPlane
     from stratus.sim.network import Network
     from stratus.sim.store import Store
@@ -62,6 +63,8 @@ class Process:
     ended_at: float | None = None
     #: The image's own server is what runs (and not a shell or tool).
     app: bool = False
+    #: Since when what it holds as a server is that of this process.
+    server_at: float = -1.0
 
 
 class GenericRuntime:
@@ -79,6 +82,8 @@ class GenericRuntime:
         self.volumes: dict[Key, Tree] = {}
         #: Containers and volumes by the pod's uid, so that forgetting one pod looks at no other.
         self._names: dict[str, dict[str, None]] = {}
+        #: What servers hold that nobody described, by (namespace, workload).
+        self.servers: dict[tuple[str, str], State] = {}
         self.learned: dict[tuple[str, ...], tuple[frozenset[int], frozenset[str]]] = {}
         self._control: ControlPlane | None = None
 
@@ -117,6 +122,7 @@ class GenericRuntime:
         twin.volumes = {k: t.clone() for k, t in self.volumes.items()}
         twin._names = {uid: dict(names) for uid, names in self._names.items()}
         twin.learned = dict(self.learned)
+        twin.servers = {place: state.clone() for place, state in self.servers.items()}
         twin._control = control
         return twin
 
@@ -399,6 +405,28 @@ class GenericRuntime:
             status = rules.get("default", 404)
         body = "ok\n" if status < 400 else f"{status}\n"
         return HttpReply(int(status), body)
+
+    def talk(self, pod: Obj, container: Obj, port: int, protocol: str, request: Any, peer: str) -> Any:
+        """Let a client talk to what listens on a port; None when that speaks something else.
+
+        A server that nobody described is what its command line and environment say, as long as its process runs.
+        """
+        from stratus.sim.apps.stores import hosting
+
+        process = self.process(pod, container)
+        described = hosting.generic(process.argv, process.env) if process is not None else None
+        if process is None or described is None or hosting.SPOKEN.get(described.kind) != protocol:
+            return None
+        place = (pod["metadata"]["namespace"], self._workload(pod, container)[1])
+        state = self.servers.get(place)
+        if state is None or process.server_at != process.started_at:
+            state = state or hosting.create(described)
+            if state is None:
+                return None
+            state.boot(described, hosting.boot_of(pod, container, process.argv, process.env, process.started_at))
+            self.servers[place] = state
+            process.server_at = process.started_at
+        return state.talk(request, self.now(), peer)
 
     def _static(self, pod: Obj, container: Obj, process: Process, path: str, *, listing: bool) -> HttpReply:
         world = ContainerWorld(self, pod, container, process)

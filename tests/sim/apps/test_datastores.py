@@ -15,7 +15,7 @@ ROLE = "[{role: 'readWrite', db: 'geo-db'}]"
 @pytest.fixture
 def database() -> Database:
     users = {"root": User("root", ["root@admin"]), "admin": User("admin", ["readWrite@geo-db"])}
-    return Database(True, users, ["geo-db"])
+    return Database(auth=True, users=users, names=["geo-db"])
 
 
 def test_a_user_with_its_role_may_and_others_may_not(database: Database) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import shlex
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from stratus.sim.apps.schema import Datastore
+from stratus.sim.apps.stores.base import Boot, Caller, State, Trouble
 from stratus.sim.runtime import ExecResult
 
 CLIENTS = frozenset({"mongo", "mongosh"})
@@ -29,28 +30,48 @@ class User:
 
 
 @dataclass(slots=True)
-class Database:
+class Database(State):
     """One datastore's state.
 
     Attributes:
         auth: whether logins and roles are checked.
-        cost: factor on the CPU of every operation (a lost index makes it grow).
     """
+
+    kind: ClassVar[str] = "mongodb"
 
     auth: bool = False
     users: dict[str, User] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
-    cost: float = 1.0
 
     @classmethod
     def fresh(cls, datastore: Datastore) -> Database:
         """Return the state a datastore has at first."""
         users = {a.name: User(a.password, list(a.roles)) for a in datastore.accounts}
-        return cls(datastore.auth, users, list(datastore.names))
+        return cls(auth=datastore.auth, users=users, names=list(datastore.names))
 
-    def clone(self) -> Database:
-        """Return an independent copy."""
-        return copy.deepcopy(self)
+    def boot(self, datastore: Datastore, boot: Boot) -> None:
+        """Begin anew: users stay, whether logins are checked is said at the start."""
+        self.auth = datastore.auth or "--auth" in boot.argv
+
+    def trouble(self, caller: Caller, now: float) -> Trouble | None:
+        """Return what is the matter with a caller's requests."""
+        if not self.auth:
+            return None
+        if not caller.logs_in:
+            text = self.refusal("", "", "readWrite", "test", caller.operation)
+        else:
+            asked = f'{caller.operation}: "{caller.database}"'
+            text = self.refusal(caller.user, caller.password, caller.role, caller.database, asked)
+        return Trouble(text) if text else None
+
+    def drop_user(self, name: str) -> None:
+        """Remove a user."""
+        self.users.pop(name, None)
+
+    def revoke(self, name: str, roles: tuple[str, ...]) -> None:
+        """Take roles from a user."""
+        if name in self.users:
+            self.users[name].roles = [r for r in self.users[name].roles if r not in roles]
 
     # checks
 

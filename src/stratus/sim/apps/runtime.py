@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stratus.sim.apps.annotations import annotated_program
 from stratus.sim.apps.chaos.controller import ChaosController
@@ -14,8 +14,10 @@ from stratus.sim.apps.datastores import Database, client_words, run_client
 from stratus.sim.apps.process import Key, Proc, fill
 from stratus.sim.apps.schema import Application, Build, Program
 from stratus.sim.apps.settings import read_settings
+from stratus.sim.apps.stores import hosting
+from stratus.sim.apps.stores.base import Caller, State, Trouble
 from stratus.sim.apps.stores.brokers import Broker
-from stratus.sim.apps.wire import failure, not_tls
+from stratus.sim.apps.wire import failure, not_tls, too_late
 from stratus.sim.containerworld import ContainerWorld
 from stratus.sim.controllers.common import controller_ref, key_of
 from stratus.sim.generic import MIB, RUNC, GenericRuntime, HttpReply, Process
@@ -67,7 +69,7 @@ class AppRuntime(GenericRuntime):
         self.app = app
         self.procs: dict[Key, Proc] = {}
         self.past: dict[Key, Proc] = {}
-        self.databases: dict[tuple[str, str], Database] = {}
+        self.databases: dict[tuple[str, str], State] = {}
         self.brokers: dict[tuple[str, str], Broker] = {}
         self.version = 0
         self.judge: Callable[[Proc, str], tuple[float, str]] | None = None
@@ -209,8 +211,12 @@ class AppRuntime(GenericRuntime):
         if program.datastore is not None:
             place = (proc.namespace, proc.workload)
             if place not in self.databases:
-                self.databases[place] = Database.fresh(program.datastore)
-            self.databases[place].auth = program.datastore.auth
+                state = hosting.create(program.datastore)
+                if state is not None:
+                    self.databases[place] = state
+            if place in self.databases:
+                boot = hosting.boot_of(pod, container, process.argv, process.env, self.now())
+                self.databases[place].boot(program.datastore, boot)
         return proc
 
     def _begin(self, pod: Obj, container: Obj, proc: Proc, process: Process) -> Run:
@@ -275,12 +281,13 @@ class AppRuntime(GenericRuntime):
             if reached.pod is None or reached.container is None:
                 continue
             server = self.procs.get((reached.pod["metadata"]["uid"], reached.container["name"]))
-            text = self.refusal(proc, name, server, "find") if server is not None else ""
+            found = self.trouble(proc, name, server, "find") if server is not None else None
             if server is not None and server.demands_tls and name not in proc.tls:
-                text = not_tls(target.protocol, host, port)
-            if text:
+                found = Trouble(not_tls(target.protocol, host, port))
+            if found is not None and found.share > 0.5:
+                text = found.text or too_late(target.protocol, host, port)
                 lines = startup.refused_login
-                return [fill(line, target=name, address=address, message=text) for line in lines], True
+                return [fill(line, target=name, address=address, message=text) for line in lines], not found.waits
         return None
 
     def text_of(self, proc: Proc, path: str) -> str | None:
@@ -308,16 +315,31 @@ class AppRuntime(GenericRuntime):
                 found.topic(name, partitions)
         return found
 
-    def refusal(self, proc: Proc, target: str, server: Proc, operation: str) -> str:
-        """Return why a datastore refuses a program's login or operation; empty when it does not."""
+    def state_of(self, proc: Proc) -> State | None:
+        """Return what a program holds as a datastore."""
+        return self.databases.get((proc.namespace, proc.workload))
+
+    def trouble(self, proc: Proc, target: str, server: Proc, operation: str) -> Trouble | None:
+        """Return what is the matter with a program's requests to a datastore, None when nothing is."""
+        state = self.state_of(server)
+        if state is None:
+            return None
         login = proc.program.targets[target].login
-        database = self.databases.get((server.namespace, server.workload))
-        if database is None or not database.auth:
-            return ""
-        if login is None:
-            return database.refusal("", "", "readWrite", "test", operation)
-        user, password = proc.logins[target]
-        return database.refusal(user, password, login.role, login.database, f'{operation}: "{login.database}"')
+        user, password = proc.logins.get(target, ("", ""))
+        caller = Caller(user, password, operation=operation)
+        if login is not None:
+            caller = Caller(user, password, login.database, login.role, operation, logs_in=True)
+        return state.trouble(caller, self.now()) or state.crowd()
+
+    def talk(self, pod: Obj, container: Obj, port: int, protocol: str, request: Any, peer: str) -> Any:
+        """Let a client talk to what listens on a port; None when that speaks something else."""
+        proc = self.proc_in(pod, container)
+        if proc is None:
+            return super().talk(pod, container, port, protocol, request, peer)
+        state = self.state_of(proc)
+        if state is None or hosting.SPOKEN.get(state.kind) != protocol:
+            return None
+        return state.talk(request, self.now(), peer)
 
     def stop(self, pod: Obj, container: Obj) -> None:
         """The process has ended."""
@@ -406,7 +428,10 @@ class AppRuntime(GenericRuntime):
         if not proc.serves(self.now()):
             return ExecResult("", "Error: couldn't connect to server 127.0.0.1:27017, connection attempt failed\n", 1)
         self.version += 1
-        return run_client(self.databases[proc.namespace, proc.workload], words, stdin)
+        database = self.databases.get((proc.namespace, proc.workload))
+        if not isinstance(database, Database):
+            return super().exec(pod, container, argv, stdin)
+        return run_client(database, words, stdin)
 
     def logs(
         self, pod: Obj, container: Obj, *, previous: bool, since: float | None, limit: int

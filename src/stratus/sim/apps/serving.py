@@ -12,6 +12,7 @@ from stratus.sim.apps.process import Proc
 from stratus.sim.apps.routes import Route, Routes
 from stratus.sim.apps.runtime import AppRuntime, noise
 from stratus.sim.apps.schema import TRACED, Call, External, Operation, Target
+from stratus.sim.apps.stores.base import Trouble
 from stratus.sim.apps.wire import (
     cut_off,
     failure,
@@ -196,7 +197,8 @@ class Serving:
             return 0.0
         warm = 0.0
         for share, cache in answer.branches:
-            age = self.now - cache.started_at
+            state = self.runtime.state_of(cache)
+            age = self.now - max(cache.started_at, state.emptied if state is not None else 0.0)
             warm += share * (1.0 - math.exp(-age / cache.program.warm) if cache.program.warm else 1.0)
         return target.hit * min(warm, 1.0)
 
@@ -280,7 +282,7 @@ class Serving:
         if callee.demands_tls or (proc is not None and proc.pools.get(name, FREE)[0] > 1e-6):
             return None
         stateful = callee.program.datastore is not None and proc is not None
-        if stateful and proc is not None and self.runtime.refusal(proc, name, callee, operation):
+        if stateful and proc is not None and self.runtime.trouble(proc, name, callee, operation) is not None:
             return None
         found = self.outcome(callee, operation)
         if found is None or found.fails or found.silent or found.span[0] > 0.02 * target.timeout:
@@ -302,15 +304,24 @@ class Serving:
         port: int,
     ) -> None:
         """Take one endpoint's part of the calls."""
-        refused = ""
+        trouble: Trouble | None = None
         if callee.demands_tls and proc is not None and name not in proc.tls:
-            refused = not_tls(target.protocol, host, port)
+            trouble = Trouble(not_tls(target.protocol, host, port))
         elif proc is not None and (target.login is not None or callee.program.datastore is not None):
-            refused = self.runtime.refusal(proc, name, callee, operation)
-        found = None if refused else self.outcome(callee, operation)
+            trouble = self.runtime.trouble(proc, name, callee, operation)
+        if trouble is not None:
+            part = weight * trouble.share
+            if trouble.waits >= target.timeout or not trouble.text:
+                gathered.fail(part, (target.timeout, 0.0), too_late(target.protocol, host, port))
+            else:
+                gathered.fail(part, plus(plus(_BLIND, travel), (trouble.waits, 0.0)), trouble.text)
+            gathered.own.append((part, _BLIND))
+            weight -= part
+            if weight <= 1e-9:
+                return
+        found = self.outcome(callee, operation)
         if found is None:
-            text = refused or misunderstood(target.protocol, callee.name, operation)
-            gathered.fail(weight, plus(_BLIND, travel), text)
+            gathered.fail(weight, plus(_BLIND, travel), misunderstood(target.protocol, callee.name, operation))
             gathered.own.append((weight, _BLIND))
             return
         gathered.own.append((weight, capped(found.own, target.timeout)))

@@ -68,7 +68,8 @@ class Telling:
             if store is None or not store.denied:
                 continue
             plain = server.demands_tls and target not in proc.tls
-            if plain or self.runtime.refusal(proc, target, server, operation) == message:
+            trouble = None if plain else self.runtime.trouble(proc, target, server, operation)
+            if plain or (trouble is not None and trouble.text == message):
                 user = proc.logins[target][0] if login is not None else ""
                 reason = "SSLHandshakeFailed: The server is configured to only allow SSL connections" if plain else ""
                 text = reason or message.replace('"', '\\"')

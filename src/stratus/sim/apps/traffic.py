@@ -39,6 +39,8 @@ _WIRING = frozenset(
 )
 #: Seconds that stand for an answer that does not come.
 NEVER = 1e6
+#: Protocols of servers that keep state and connections.
+STATEFUL = frozenset({"redis", "postgresql", "mongodb", "memcached"})
 _ENTRY = Value(default="entry:0")
 
 
@@ -111,6 +113,12 @@ class Traffic:
             demand, served = flow.demand.get(mine, 0.0), flow.served.get(mine, 0.0)
             self.accounts.book(proc, demand, served, asked, flow.held.get(mine, 0.0), seconds, self._tick)
             self.accounts.pools(proc, flow.pooled, seconds)
+            state = self.runtime.state_of(proc)
+            if state is not None:
+                proc.memory += state.memory(now)
+                state.work += served * seconds
+        if self.runtime.databases:
+            self._count_callers(live)
         self._telling.write(live, flow.lines, flow.asked)
         self.routes.settle()
         return Tick(
@@ -124,6 +132,28 @@ class Traffic:
             links=link_figures(flow),
             users=dict(sorted(flow.users.items())),
         )
+
+    def _count_callers(self, live: list[Proc]) -> None:
+        """Tell every datastore who keeps connections to it open, and how many."""
+        found: dict[tuple[str, str], dict[str, float]] = {place: {} for place in self.runtime.databases}
+        for proc in live:
+            if proc.phase == "ending":
+                continue
+            for name, target in proc.program.targets.items():
+                if target.protocol not in STATEFUL or name not in proc.addresses:
+                    continue
+                where, _ = self.routes.find(proc, name, *proc.addresses[name])
+                if not isinstance(where, list):
+                    continue
+                for callee, _ in where:
+                    held = found.get((callee.namespace, callee.workload)) if callee is not None else None
+                    if held is not None:
+                        pod = self.control.store.get("pods", *proc.pod) or {}
+                        address = str((pod.get("status") or {}).get("podIP") or proc.pod[1])
+                        open_ = float(target.pool) or 1.0 + math.ceil(proc.under_way)
+                        held[address] = held.get(address, 0.0) + open_ / len(where)
+        for place, held in found.items():
+            self.runtime.databases[place].callers = held
 
     def _look(self, now: float, seconds: float) -> None:
         """Forget what was worked out before; connections are kept as long as nothing changed that they rest on."""

@@ -74,10 +74,9 @@ def _database(hands: Hands, step: s.ChangeDatabase, space: str) -> Before:
     database = hands.cluster.runtime.databases[space, step.workload]
     before = Before("store", (space, step.workload), database.clone())
     if step.drop:
-        database.users.pop(step.user, None)
-    elif step.revoke and step.user in database.users:
-        user = database.users[step.user]
-        user.roles = [r for r in user.roles if r not in step.revoke]
+        database.drop_user(step.user)
+    elif step.revoke:
+        database.revoke(step.user, tuple(step.revoke))
     if step.cost is not None:
         database.cost = step.cost
     before.after = database.clone()

@@ -150,8 +150,11 @@ def test_a_sleeping_server_answers_nobody(bench: Bench) -> None:
 
 def test_too_many_clients_are_turned_away(bench: Bench) -> None:
     bench.run("redis-cli config set maxclients 10")
-    assert bench.state.crowd(10) is None
-    found = bench.state.crowd(40)
+    bench.state.callers = {"10.244.1.7": 6.0, "10.244.2.9": 4.0}
+    assert bench.state.crowd() is None
+    assert "addr=10.244.1.7:38005" in bench.out("redis-cli client list")
+    bench.state.callers["10.244.1.8"] = 30.0
+    found = bench.state.crowd()
     assert found is not None
     assert (found.text, found.share) == ("ERR max number of clients reached", 0.75)
 

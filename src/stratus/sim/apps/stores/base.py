@@ -68,12 +68,16 @@ class State:
     Attributes:
         cost: factor on the CPU of every operation (a lost index makes it grow).
         emptied: when it last lost what makes it useful as a cache.
+        callers: connections that programs keep open, by address.
+        work: requests of programs that it has served since its process began.
     """
 
     kind: ClassVar[str] = ""
 
     cost: float = 1.0
     emptied: float = 0.0
+    callers: dict[str, float] = field(default_factory=dict)
+    work: float = 0.0
 
     @classmethod
     def fresh(cls, datastore: Datastore) -> State:
@@ -89,6 +93,10 @@ class State:
 
     def trouble(self, caller: Caller, now: float) -> Trouble | None:
         """Return what is the matter with a caller's requests, None when nothing is."""
+        return None
+
+    def crowd(self) -> Trouble | None:
+        """Return what becomes of connections when there are more than the server takes."""
         return None
 
     def memory(self, now: float) -> float:

@@ -129,7 +129,6 @@ class RedisState(State):
     peak: int = 0
     name: str = ""
     slow: list[tuple[int, float, int, list[str]]] = field(default_factory=list)
-    callers: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def fresh(cls, datastore: Datastore) -> RedisState:
@@ -155,6 +154,7 @@ class RedisState(State):
     def boot(self, datastore: Datastore, boot: Boot) -> None:
         """Begin anew: settings come from the command line, keys from the disk if there is one."""
         again = type(self).fresh(datastore)
+        again.cost, again.callers = self.cost, dict(self.callers)
         kept = self.databases if boot.durable and self.started else again.databases
         for each in fields(again):
             setattr(self, each.name, getattr(again, each.name))
@@ -261,9 +261,9 @@ class RedisState(State):
         writes = "denyoom" in known.flags if known is not None else any(w in word for w in _WRITING)
         return Trouble(OOM) if writes else None
 
-    def crowd(self, wanted: float) -> Trouble | None:
-        """Return what becomes of connections when so many are wanted in all."""
-        most = float(self.setting("maxclients"))
+    def crowd(self) -> Trouble | None:
+        """Return what becomes of connections when there are more than the server takes."""
+        wanted, most = sum(self.callers.values()), float(self.setting("maxclients"))
         return Trouble("ERR max number of clients reached", 1.0 - most / wanted) if wanted > most else None
 
     def drop_user(self, name: str) -> None:
