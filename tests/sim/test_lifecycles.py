@@ -41,7 +41,6 @@ LATER = [
 #: What the recorded run shows by the accident of its timing, which the emulation does not copy.
 ACCIDENTS = {
     "job-failure-onfailure": "the Job was ended in the tenth of a second in which the container ran",
-    "namespace-deletion": "one of two Killing events came too late for the namespace",
     "readiness-failing": "one probe came before the program listened",
     "rolling-update-slow-readiness": "a probe came when the program had stopped listening but had not ended",
     "rollout-restart": "the kubelet's cache of ConfigMaps was not yet filled",

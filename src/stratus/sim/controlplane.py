@@ -26,8 +26,8 @@ from stratus.sim.store import Change, Obj, Store
 
 #: A drain that reconciles this many keys without coming to rest is a defect, not a busy cluster.
 RUNAWAY = 200_000
-#: The timer at which old events are dropped.
-EXPIRY = ("events", ("", ""), "")
+#: The timers at which old events are dropped, and repeats of events written that have come to an end.
+EXPIRY, SERIES = ("events", ("", ""), ""), ("events", ("", ""), "series")
 
 
 class Runaway(StratusError):
@@ -63,6 +63,7 @@ class ControlPlane:
         self.index = PodIndex()
         self.events = EventRecorder(store, clock)
         self.timers = Timers(clock, self._fire)
+        self.events.arm = self._expect_series
         self.admit: Callable[[Obj], Obj] = admit or PodAdmission(self)
         self._queue: dict[tuple[str, Key], None] = {}
         self._running = False
@@ -130,10 +131,14 @@ class ControlPlane:
         if EXPIRY not in self.timers:
             self.timers.set(EXPIRY, self.clock.now() + TTL)
 
+    def _expect_series(self, at: float) -> None:
+        if SERIES not in self.timers:
+            self.timers.set(SERIES, at)
+
     def _fire(self, name: tuple[str, Key, str]) -> None:
         controller, key, tag = name
         if controller == "events":
-            upcoming = self.events.expire()
+            upcoming = self.events.end_series(self.clock.now()) if tag == "series" else self.events.expire()
             if upcoming is not None:
                 self.timers.set(name, max(upcoming, self.clock.now() + 1.0))
             return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +16,8 @@ from stratus.sim.store import Obj, Store
 BURST, REFILL = 25, 300.0
 #: From this many different messages with one reason on, events are combined for WINDOW seconds.
 SIMILAR, WINDOW = 10, 600.0
+#: A series of repeats is over after QUIET seconds without one, and written at least every REFRESH seconds.
+QUIET, REFRESH = 360.0, 1800.0
 #: Seconds an event is kept.
 TTL = 3600.0
 
@@ -38,6 +43,18 @@ def micro(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+@dataclass(slots=True)
+class Series:
+    """Repeats of one event of the newer kind."""
+
+    namespace: str
+    name: str
+    last: float
+    written: float
+    count: int = 1
+    shown: int = 1
+
+
 class EventRecorder:
     """Writes events of the control plane and the kubelets into the store.
 
@@ -51,6 +68,9 @@ class EventRecorder:
         self._known: dict[tuple[Any, ...], tuple[str, str]] = {}
         self._similar: dict[tuple[Any, ...], tuple[dict[str, None], float]] = {}
         self._tokens: dict[tuple[Any, ...], tuple[float, float]] = {}
+        self._series: dict[tuple[Any, ...], Series] = {}
+        #: Called with a moment at which `end_series` has something to write.
+        self.arm: Callable[[float], None] | None = None
         self._expiry: deque[tuple[float, str, str]] = deque()
 
     def copy_state(self, other: EventRecorder) -> None:
@@ -59,6 +79,7 @@ class EventRecorder:
         self._known = dict(other._known)
         self._similar = {k: (dict(names), at) for k, (names, at) in other._similar.items()}
         self._tokens = dict(other._tokens)
+        self._series = {key: copy.copy(series) for key, series in other._series.items()}
         self._expiry = deque(other._expiry)
 
     def record(
@@ -119,43 +140,75 @@ class EventRecorder:
         )
 
     def record_new(
-        self, obj: Obj, type_: str, reason: str, message: str, component: str, action: str, instance: str
+        self,
+        obj: Obj,
+        type_: str,
+        reason: str,
+        message: str,
+        component: str,
+        action: str,
+        instance: str,
+        *,
+        related: Obj | None = None,
     ) -> None:
-        """Record an event of the newer kind (the scheduler's): `eventTime`, and a `series` once it repeats."""
+        """Record an event of the newer kind (the scheduler's): `eventTime`, and a `series` once it repeats.
+
+        Repeats are those about one version of an object. The first is written as a series of two; further ones are
+        counted, and written when there were none for six minutes (or half an hour has passed).
+        """
         now = self.clock.now()
         involved = reference(obj)
-        key = ("new", component, involved["kind"], involved["uid"], type_, reason, message, action)
-        known = self._known.get(key)
-        stored = self.store.get("events", *known) if known else None
-        if stored is not None:
-            count = stored.get("series", {}).get("count", 1) + 1
-            self.store.update("events", {**stored, "series": {"count": count, "lastObservedTime": micro(now)}})
+        version = involved.get("resourceVersion", "")
+        key = ("new", component, involved["kind"], involved["uid"], version, type_, reason, action)
+        series = self._series.get(key)
+        if series is not None and now - series.last <= QUIET:
+            series.count += 1
+            series.last = now
+            if series.count == 2 or now - series.written >= REFRESH:
+                self._write_series(series, now)
+            elif self.arm is not None:
+                self.arm(now + QUIET)
             return
         namespace = involved.get("namespace", "default")
         name = self._name(involved["name"], now)
-        self._known[key] = (namespace, name)
-        self._create(
-            namespace,
-            name,
-            {
-                "involvedObject": involved,
-                "reason": reason,
-                "message": message,
-                "source": {},
-                "firstTimestamp": None,
-                "lastTimestamp": None,
-                "type": type_,
-                "eventTime": micro(now),
-                "action": action,
-                "reportingComponent": component,
-                "reportingInstance": instance,
-            },
-            now,
-        )
+        self._series[key] = Series(namespace, name, now, now)
+        body: Obj = {
+            "involvedObject": involved,
+            "reason": reason,
+            "message": message,
+            "source": {},
+            "firstTimestamp": None,
+            "lastTimestamp": None,
+            "type": type_,
+            "eventTime": micro(now),
+            "action": action,
+            "reportingComponent": component,
+            "reportingInstance": instance,
+        }
+        if related is not None:
+            body["related"] = reference(related)
+        self._create(namespace, name, body, now)
+
+    def _write_series(self, series: Series, now: float) -> None:
+        stored = self.store.get("events", series.namespace, series.name)
+        if stored is not None:
+            shown = {"count": series.count, "lastObservedTime": micro(series.last)}
+            self.store.update("events", {**stored, "series": shown})
+        series.shown, series.written = series.count, now
+
+    def end_series(self, now: float) -> float | None:
+        """Write what was counted of series that have gone quiet, and forget them; return when to look again."""
+        for key, series in list(self._series.items()):
+            if now - series.last >= QUIET:
+                if series.count > max(series.shown, 1):
+                    self._write_series(series, now)
+                del self._series[key]
+        return min((s.last + QUIET for s in self._series.values() if s.count > max(s.shown, 1)), default=None)
 
     def expire(self) -> float | None:
         """Drop events that are over an hour old; return when the next one will be."""
         now = self.clock.now()
+        self.end_series(now)
         while self._expiry and self._expiry[0][0] <= now:
             _, namespace, name = self._expiry.popleft()
             stored = self.store.get("events", namespace, name)
@@ -169,6 +222,10 @@ class EventRecorder:
         return self._expiry[0][0] if self._expiry else None
 
     def _create(self, namespace: str, name: str, body: Obj, now: float) -> None:
+        space = self.store.get("namespaces", "", namespace)
+        if space is not None and "deletionTimestamp" in space["metadata"]:
+            # Nothing new may be made in a namespace that is being deleted.
+            return
         event = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}, **body}
         self._expiry.append((now + TTL, namespace, name))
         self.store.create("events", event)

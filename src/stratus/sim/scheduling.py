@@ -15,6 +15,7 @@ EXISTING_ANTI = "node(s) didn't satisfy existing pods anti-affinity rules"
 SPREAD = "node(s) didn't match pod topology spread constraints"
 SPREAD_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 VOLUMES = "node(s) didn't find available persistent volumes to bind"
+OTHER_NODE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 VOLUME_NODE = "node(s) didn't match PersistentVolume's node affinity"
 #: Refusals that removing other pods could cure; everything else is not helped by preemption.
 CURABLE = (PORTS, ANTI, EXISTING_ANTI, SPREAD)
@@ -78,3 +79,58 @@ def host_ports(spec: Obj) -> set[tuple[str, int]]:
         for p in c.get("ports") or ()
         if p.get("hostPort") or spec.get("hostNetwork")
     }
+
+
+def pinned(spec: Obj) -> frozenset[str] | None:
+    """Return the names of the only nodes a pod's affinity allows, as for pods of a DaemonSet; None for any."""
+    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    if required is None:
+        return None
+    names: set[str] = set()
+    for term in required.get("nodeSelectorTerms") or ():
+        held = [set(f["values"]) for f in term.get("matchFields") or () if _names(f)]
+        if not held:
+            return None
+        names |= set.intersection(*held)
+    return frozenset(names)
+
+
+def _names(field: Obj) -> bool:
+    return field.get("key") == "metadata.name" and field.get("operator") == "In" and bool(field.get("values"))
+
+
+#: Which kind of help each refusal waits for.
+_KINDS = {
+    UNTOLERATED: "taints", CORDONED: "cordon", SELECTOR: "labels", OTHER_NODE: "nodes", PORTS: "ports",
+    AFFINITY: "pods", ANTI: "pods", EXISTING_ANTI: "pods", SPREAD: "spread", SPREAD_LABEL: "spread",
+    VOLUMES: "volumes", VOLUME_NODE: "volumes",
+}  # fmt: skip
+
+
+def kind_of(reason: str) -> str:
+    """Return what kind of change may cure a refusal: fit, taints, cordon, labels, ports, pods, spread, volumes."""
+    return _KINDS.get(reason, "fit")
+
+
+def node_helps(pod: Obj, kinds: frozenset[str], before: Obj | None, node: Obj, change: str) -> bool:
+    """Tell whether a change of a node may let a waiting pod be placed, given the kinds of refusal it has met."""
+    if change == "DELETED":
+        return "spread" in kinds
+    if before is None or change == "ADDED":
+        return True
+    old, new = before.get("spec") or {}, node.get("spec") or {}
+    if "cordon" in kinds and old.get("unschedulable") and not new.get("unschedulable"):
+        return True
+    if "taints" in kinds and old.get("taints") != new.get("taints"):
+        tolerations = pod["spec"].get("tolerations") or []
+        hard = [t for t in new.get("taints") or () if t.get("effect") in ("NoSchedule", "NoExecute")]
+        if all(tolerates(tolerations, t) for t in hard):
+            return True
+    if kinds & {"labels", "spread", "pods", "volumes"} and before["metadata"].get("labels") != node["metadata"].get(
+        "labels"
+    ):
+        return True
+    room = (before.get("status") or {}).get("allocatable") != (node.get("status") or {}).get("allocatable")
+    return "fit" in kinds and room
