@@ -119,7 +119,7 @@ class EmbeddedWorld:
 
         self.running = running
         self.cluster: EmbeddedCluster = EmbeddedCluster(
-            app=None, nodes=1, warmup=0.0, epoch=parse_iso(BEGIN) if moment is None else moment
+            app=None, nodes=1, warmup=0.0, system=False, epoch=parse_iso(BEGIN) if moment is None else moment
         )
         self.store, self.api = self.cluster.store, self.cluster.api
         if not running:
