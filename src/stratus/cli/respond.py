@@ -137,6 +137,7 @@ def _ask(out: Any) -> Callable[[dict[str, Any]], bool]:
             out.print("  $ " + command, markup=False)
         for line in proposal["diff"]:
             out.print("    " + line, style="dim", markup=False)
+        out.print("  undo: " + proposal["undo"], markup=False)
         return typer.confirm("Execute?", default=False, err=True)
 
     return ask

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from stratus.cluster.base import ClusterReader
 from stratus.cluster.writer import ClusterWriter
-from stratus.errors import CommandRefused, LeaseLost, TransactionError
+from stratus.errors import BudgetSpent, CommandRefused, LeaseLost, TransactionError
 from stratus.kit.clock import Clock
 from stratus.model.actions import PlannedWrite
 from stratus.model.health import HealthVector, VerdictReport
@@ -18,15 +18,14 @@ from stratus.transaction.carrier import Carrier, Tripwire, not_found, write_key
 from stratus.transaction.inverse import named
 from stratus.transaction.journal import Journal, Story, tell
 from stratus.transaction.limits import admit
-from stratus.transaction.lock import LEASE_NAME, LeaseLock, LockSet
+from stratus.transaction.lock import CLUSTER_SCOPE, LockSet, locks_for
 from stratus.transaction.protocol import COMMITTABLE, HARMLESS, WRAPPED, committable, recovery_wish
+from stratus.transaction.redoing import again
 from stratus.transaction.sampling import Probe
 from stratus.transaction.verdict import Conditions, cleared, judge, late, steady
 
 STALE = "stale_plan"
 """Code of the refusal of a plan that was overtaken while it waited."""
-CLUSTER_SCOPE = "cluster"
-"""Lock scope of objects that have no namespace."""
 PATIENCE = 1.5
 """Times as long as failing containers ran before they failed that they have to run now."""
 
@@ -252,6 +251,38 @@ class TransactionEngine:
             carrier.advance("undo", reason)
             return carrier.transaction
 
+    def redo(self, txn_id: str, new_id: str) -> Transaction:
+        """Execute the writes of a transaction that was undone once more, as a new transaction.
+
+        Each write is made on the object as it is now: fields that others changed since are kept, and where they
+        changed what this one changed, nothing is sent.
+
+        Returns:
+            The new transaction, to be validated like any other; kept when nothing is worse.
+
+        Raises:
+            TransactionError: it is unknown, has not been undone, or an object has changed where it would write.
+            CommandRefused, BudgetSpent, LeaseLost: as `begin`.
+        """
+        story = self._story(txn_id)
+        if story is None:
+            raise not_found(txn_id)
+        if story.ledger.ended != "undone":
+            raise TransactionError(
+                f"transaction {txn_id} is {story.transaction.state}: only an undone one is done again"
+            )
+        if self._cluster() != story.transaction.cluster:
+            raise TransactionError(f"transaction {txn_id} was made on another cluster ({story.transaction.cluster})")
+        planned = again(story.transaction, story.plans, self._reader)
+        incident, watch = story.transaction.incident, story.watched
+        self.open(new_id, story.namespaces, incident=incident, wide=story.wide, watch=watch)
+        try:
+            done = self.extend(new_id, planned)
+        except (CommandRefused, BudgetSpent) as error:
+            self.undo(new_id, str(error))
+            raise
+        return self.seal(new_id) if done.state == "applying" or done.state == "applied" else done
+
     def recover(self) -> tuple[Transaction, ...]:
         """Finish every open transaction of this cluster that no live engine is working on.
 
@@ -449,23 +480,14 @@ class TransactionEngine:
         )
 
     def _locks(self, namespaces: tuple[str, ...], wide: bool) -> LockSet:
-        home = self._settings.lease_namespace
-        places = [(home or space, f"{LEASE_NAME}-{space}" if home else LEASE_NAME) for space in namespaces]
-        if wide or not places:
-            places.append((home or "default", f"{LEASE_NAME}-{CLUSTER_SCOPE}"))
-        return LockSet(
-            [
-                LeaseLock(
-                    reader=self._reader,
-                    writer=self._writer,
-                    clock=self._clock,
-                    namespace=namespace,
-                    name=name,
-                    identity=self._identity,
-                    seconds=self._settings.lease_seconds,
-                )
-                for namespace, name in places
-            ]
+        return locks_for(
+            namespaces,
+            wide,
+            reader=self._reader,
+            writer=self._writer,
+            clock=self._clock,
+            settings=self._settings,
+            identity=self._identity,
         )
 
 

@@ -14,10 +14,13 @@ from stratus.kit.clock import Clock, parse_iso
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
 from stratus.model.refs import ObjectRef
+from stratus.settings import Settings
 from stratus.transaction.essence import version
 
 API_VERSION = "coordination.k8s.io/v1"
 LEASE_NAME = "stratus-writer"
+CLUSTER_SCOPE = "cluster"
+"""Lock scope of objects that have no namespace."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,41 @@ class LockSet:
         """Drop the locks without a word to the cluster, as a process that dies does."""
         for lock in self._locks:
             lock.token = None
+
+
+def locks_for(
+    namespaces: Sequence[str],
+    wide: bool,
+    *,
+    reader: ClusterReader,
+    writer: ClusterWriter,
+    clock: Clock,
+    settings: Settings,
+    identity: str,
+) -> LockSet:
+    """Return the locks of a scope, not yet taken: one for each namespace, and one for objects without any.
+
+    Args:
+        wide: whether such objects are written to.
+    """
+    home = settings.lease_namespace
+    places = [(home or space, f"{LEASE_NAME}-{space}" if home else LEASE_NAME) for space in namespaces]
+    if wide or not places:
+        places.append((home or "default", f"{LEASE_NAME}-{CLUSTER_SCOPE}"))
+    return LockSet(
+        [
+            LeaseLock(
+                reader=reader,
+                writer=writer,
+                clock=clock,
+                namespace=namespace,
+                name=name,
+                identity=identity,
+                seconds=settings.lease_seconds,
+            )
+            for namespace, name in places
+        ]
+    )
 
 
 def holder(lease: Json | None) -> str:

@@ -16,7 +16,10 @@ from stratus.wiring.incidents import Incidents
 from stratus.wiring.sources import Source, open_embedded, open_kubernetes
 
 if TYPE_CHECKING:
+    from stratus.model.base import Json
+    from stratus.model.refs import ObjectRef
     from stratus.model.transactions import Transaction
+    from stratus.transaction.cost import UndoCost
     from stratus.transaction.engine import TransactionEngine
     from stratus.transaction.sqljournal import SqlJournal
 
@@ -90,6 +93,73 @@ def open_engine(settings: Settings, transaction: str = "") -> Iterator[Transacti
             settings=settings,
             identity=settings.identity or f"{socket.gethostname()}-{os.getpid()}",
         )
+
+
+def changes(settings: Settings, transaction: str, *, live: bool = False) -> dict[str, list[str]]:
+    """Return what a transaction changed, as readable lines by object.
+
+    Args:
+        live: compare the objects before it with those in the cluster now, not with those it left behind.
+    """
+    from stratus.mitigation.diffing import differences
+
+    with ExitStack() as stack:
+        journal = stack.enter_context(read_journal(settings))
+        found = told(journal, transaction)
+        reader = stack.enter_context(_source(settings, found.incident)).cluster.reader if live else None
+        first: dict[str, Json | None] = {}
+        last: dict[str, Json | None] = {}
+        for write in found.writes:
+            if write.state == "failed":
+                continue
+            name = str(write.write.target)
+            first.setdefault(name, write.before)
+            last[name] = write.after if reader is None else reader.get(write.write.target)
+        return {name: list(differences(before, last[name])) for name, before in first.items()}
+
+
+def undo_preview(settings: Settings, transaction: str) -> tuple[UndoCost, tuple[str, ...]]:
+    """Return what undoing a transaction would cost now, and which fields would be left alone as others' own."""
+    from stratus.transaction.cost import cost_of, start_seconds
+    from stratus.transaction.inverse import invert
+
+    with ExitStack() as stack:
+        journal = stack.enter_context(read_journal(settings))
+        found = told(journal, transaction)
+        reader = stack.enter_context(_source(settings, found.incident)).cluster.reader
+
+        def start(workload: ObjectRef) -> float | None:
+            obj = reader.get(workload)
+            labels = ((obj or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
+            chosen = ",".join(f"{k}={v}" for k, v in labels.items())
+            return start_seconds(reader.list("Pod", workload.namespace, label_selector=chosen)) if chosen else None
+
+        conflicts: list[str] = []
+        for record in found.writes:
+            if record.state in ("done", "conflict", "undo_failed"):
+                now = reader.get(record.write.target.model_copy(update={"uid": ""}))
+                conflicts += invert(record, now, key="preview", owners={}).conflicts
+        return cost_of(found, start), tuple(dict.fromkeys(conflicts))
+
+
+def redo(settings: Settings, transaction: str) -> Transaction:
+    """Do an undone transaction once more, keep it when nothing gets worse, and take it back otherwise.
+
+    Raises:
+        TransactionError: it cannot be done again; nothing was sent.
+    """
+    from stratus.transaction.protocol import HARMLESS
+    from stratus.transaction.verdict import Conditions
+
+    with open_engine(settings, transaction) as engine:
+        name = f"{transaction}-redo-{os.urandom(2).hex()}"
+        done = engine.redo(transaction, name)
+        if done.state not in ("applied", "verifying"):
+            return done
+        report = engine.validate(name, Conditions())
+        if report.verdict in HARMLESS:
+            return engine.commit(name)
+        return engine.undo(name, f"{report.verdict}: {report.reason}")
 
 
 @contextmanager

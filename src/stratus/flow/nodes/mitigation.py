@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,10 @@ from stratus.flow.state import State
 from stratus.mitigation.linting import lint
 from stratus.mitigation.nl2kubectl import write_commands
 from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
+from stratus.model.cases import Case
+from stratus.model.refs import ObjectRef
 from stratus.model.reports import IncidentState
+from stratus.transaction.cost import cost_of_plan, start_seconds
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,8 @@ class MitigationNodes:
         refusals = (*known, *(r for r in result.refusals if r not in known)) if result.refusals else ()
         lines = [line for write in result.writes for line in write.diff][:8]
         lines += [write.note for write in result.writes if write.note]
+        if result.executable:
+            lines.append("undo: " + cost_of_plan(result.writes, pod_start(case)).text())
         lines += [f"refused: {r.message}" for r in result.refusals]
         news: State = {
             "mitigation": result,
@@ -100,7 +106,7 @@ class MitigationNodes:
         rooms = self.rooms_for(state)
         mitigation = state["mitigation"]
         assert mitigation is not None, "the edge to Approval needs a linted plan"
-        answer = interrupt(proposal(state, mitigation))
+        answer = interrupt(proposal(state, mitigation, case_of(state, rooms)))
         approved = answer == "approved"
         news: State = {
             "approval": "approved" if approved else "rejected",
@@ -166,7 +172,23 @@ def affected(state: State) -> tuple[str, ...]:
     return tuple(sorted(set(spaces) - {""}))
 
 
-def proposal(state: State, mitigation: MitigationPlan) -> dict[str, Any]:
+def pod_start(case: Case) -> Callable[[ObjectRef], float | None]:
+    """Return how long pods of a workload took to get ready, from those that were observed."""
+
+    def seconds(workload: ObjectRef) -> float | None:
+        mine = [p for p in case.observation.of("Pod", workload.namespace) if owned_by(p, workload)]
+        return start_seconds(mine)
+
+    return seconds
+
+
+def owned_by(pod: dict[str, Any], workload: ObjectRef) -> bool:
+    """Tell whether a pod belongs to a workload, by its controller's name (that of a Deployment has a hash behind)."""
+    owners = [r["name"] for r in pod["metadata"].get("ownerReferences") or () if r.get("controller")]
+    return any(name == workload.name or name.rpartition("-")[0] == workload.name for name in owners)
+
+
+def proposal(state: State, mitigation: MitigationPlan, case: Case) -> dict[str, Any]:
     """Return what a person is asked to approve; the shape other LangGraph tools know is in `action_requests`."""
     return {
         "incident": state["incident"],
@@ -174,6 +196,7 @@ def proposal(state: State, mitigation: MitigationPlan) -> dict[str, Any]:
         "commands": [c.command for c in mitigation.commands],
         "diff": [line for w in mitigation.writes for line in w.diff],
         "notes": [w.note for w in mitigation.writes if w.note],
+        "undo": cost_of_plan(mitigation.writes, pod_start(case)).text(),
         "action_requests": [
             {"id": str(i), "name": w.write.method, "args": {"path": w.write.path, "body": w.write.body}}
             for i, w in enumerate(mitigation.writes)
