@@ -201,12 +201,15 @@ class HttpFront:
                 await asyncio.wait(list(self._open), timeout=1.0)
         finally:
             await runner.cleanup()
-            # Closed TLS transports finish in the next turns of the loop.
+            # TLS says goodbye and waits for an answer; whoever is still there by now is not waited for.
+            for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+                transport.abort()
             await asyncio.sleep(0)
             others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)
 
     # requests
 

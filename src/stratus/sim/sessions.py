@@ -65,6 +65,7 @@ class ContainerShell:
         """Take some lines; an unfinished command waits for its rest."""
         if text == INTERRUPT:
             self._pending = ""
+            self._shell.status = 130
             return Ran()
         self._pending += text
         if len(self._pending) > PENDING_LIMIT:

@@ -116,13 +116,14 @@ def exec_(server: ApiServer, request: Request, path: Path, resource: Resource, q
         return server.exec_backend(path.namespace, path.name, container, argv, stdin)
 
     def open_() -> Conversation:
-        shell = None
-        if wanted.stdin and interpreter(argv) and server.shells is not None:
+        waits = wanted.stdin
+        if waits and interpreter(argv) and server.shells is not None:
             shell = server.shells(pod, container, argv)
-        if shell is not None:
-            return Interactive(shell, tty=wanted.tty)
-        name = sandbox_of(pod, *argv)
-        return Command(argv, run, wanted=wanted.stdin, tty=wanted.tty, exec_id=name)
+            if shell is not None:
+                return Interactive(shell, tty=wanted.tty)
+            # There is no such program: that is found out at once, whatever input may come.
+            waits = False
+        return Command(argv, run, wanted=waits, tty=wanted.tty, exec_id=sandbox_of(pod, *argv))
 
     wanted.open, wanted.run = open_, run
     return wanted

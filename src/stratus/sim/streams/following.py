@@ -29,7 +29,10 @@ class Follower:
     def new(self) -> list[Line]:
         """Return the lines since the last call; of the instance that is followed, even when it is gone meanwhile."""
         lines = self._read(not self._same(), self._at)
-        fresh = lines[self._given :] if self._at is not None else lines
+        again = 0
+        while again < min(self._given, len(lines)) and lines[again][0] == self._at:
+            again += 1
+        fresh = lines[again:]
         if fresh:
             last = fresh[-1][0]
             count = sum(1 for at, _ in reversed(fresh) if at == last)

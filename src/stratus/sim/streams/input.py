@@ -112,6 +112,7 @@ def _commands(script: str) -> list[list[str]]:
         first = piece.partition("|")[0].strip()
         if "<" in first:
             continue
+        first = re.sub(r"\d?>{1,2}\s*&?\S+", "", first)
         try:
             words = shlex.split(first)
         except ValueError:
