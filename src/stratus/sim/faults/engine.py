@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def parse_faults(text: str, where: str) -> tuple[FaultSpec, ...]:
         raise UsageError(explain(error, where)) from None
 
 
+@cache
 def shipped(name: str) -> tuple[FaultSpec, ...]:
     """Return the faults shipped for an application (`generic`: for any); none when there are none."""
     file = resources.files("stratus.sim.faults").joinpath("data", f"{name}.yaml")
@@ -92,11 +94,17 @@ def shipped(name: str) -> tuple[FaultSpec, ...]:
 class FaultEngine:
     """The faults of one cluster: those for any workload, those of its application, and a user's own."""
 
-    def __init__(self, specs: tuple[FaultSpec, ...] = ()) -> None:
-        self.specs = {spec.id: spec for spec in specs}
+    def __init__(self, specs: tuple[FaultSpec, ...] = (), *, shipped_with: tuple[str, ...] = ()) -> None:
+        self._own, self._shipped_with = specs, shipped_with
         self.active: dict[str, Injection] = {}
         self.noise = Noise()
         self._hands: Hands | None = None
+
+    @cached_property
+    def specs(self) -> dict[str, FaultSpec]:
+        """Faults by id; the shipped ones are read when somebody asks, for most clusters never break."""
+        all_of_them = [*(spec for name in self._shipped_with for spec in shipped(name)), *self._own]
+        return {spec.id: spec for spec in all_of_them}
 
     @classmethod
     def load(cls, loaded: Loaded | None, extra: Path | None = None) -> FaultEngine:
@@ -105,16 +113,14 @@ class FaultEngine:
         Raises:
             UsageError: a file cannot be read or understood.
         """
-        specs: list[FaultSpec] = []
-        for name in ["generic", *([loaded.app.name] if loaded is not None else [])]:
-            specs += shipped(name)
+        specs: tuple[FaultSpec, ...] = ()
         if extra is not None:
             try:
                 text = extra.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise UsageError(f"the faults {extra} cannot be read ({error})") from None
-            specs += parse_faults(text, str(extra))
-        return cls(tuple(specs))
+            specs = parse_faults(text, str(extra))
+        return cls(specs, shipped_with=("generic", *([loaded.app.name] if loaded is not None else [])))
 
     def attach(self, cluster: EmbeddedCluster) -> None:
         """Work on a cluster from now on; what is still to come of a forked engine is set up again."""
@@ -126,7 +132,7 @@ class FaultEngine:
 
     def fork(self) -> FaultEngine:
         """Return a copy that can be attached to a fork of the cluster."""
-        twin = FaultEngine(tuple(self.specs.values()))
+        twin = FaultEngine(self._own, shipped_with=self._shipped_with)
         twin.active = {name: one.clone() for name, one in self.active.items()}
         twin.noise = self.noise.fork()
         return twin
