@@ -11,7 +11,7 @@ from stratus.kit.clock import VirtualClock
 from stratus.sim.controllers.admission import PodAdmission
 from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
 from stratus.sim.controllers.clusterdns import ClusterDns
-from stratus.sim.controllers.common import AdmissionDenied
+from stratus.sim.controllers.common import AdmissionDenied, NamespaceTerminating
 from stratus.sim.controllers.kubeproxy import KubeProxies
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.table import CONTROLLERS
@@ -151,6 +151,13 @@ class ControlPlane:
         Raises:
             AdmissionDenied: with the server's text, whatever admission is in use.
         """
+        meta = pod["metadata"]
+        space = self.store.get("namespaces", "", meta.get("namespace", ""))
+        if space is not None and "deletionTimestamp" in space["metadata"]:
+            raise NamespaceTerminating(
+                f'pods "{meta.get("generateName") or meta["name"]}" is forbidden: unable to create new content in '
+                f"namespace {meta['namespace']} because it is being terminated"
+            )
         try:
             return self.admit(pod)
         except StratusError as error:

@@ -19,6 +19,10 @@ class AdmissionDenied(Exception):
     """A pod may not be created; the text is the server's."""
 
 
+class NamespaceTerminating(AdmissionDenied):
+    """A pod's namespace is being deleted: controllers say nothing and do not try again."""
+
+
 def suffix(rng: random.Random, length: int = 5) -> str:
     """Draw the random end of a generated name."""
     return "".join(rng.choice(SAFE) for _ in range(length))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import (
     AdmissionDenied,
+    NamespaceTerminating,
     begin_deletion,
     controller_ref,
     is_true,
@@ -160,6 +161,8 @@ class DaemonSetController(Controller):
         spec["tolerations"] = [*(spec.get("tolerations") or ()), *(dict(t) for t in TOLERATED)]
         try:
             self.store.create("pods", self.control.admit_pod(pod))
+        except NamespaceTerminating:
+            return
         except AdmissionDenied as denied:
             self.event(ds, "Warning", "FailedCreate", f"Error creating: {denied}")
             self.wake(key_of(ds), self.clock.now() + 10.0, "retry")

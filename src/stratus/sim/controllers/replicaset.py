@@ -8,6 +8,7 @@ from stratus.kit.clock import iso
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import (
     AdmissionDenied,
+    NamespaceTerminating,
     begin_deletion,
     condition,
     controller_ref,
@@ -16,7 +17,6 @@ from stratus.sim.controllers.common import (
     matches,
     owner_reference,
     pod_active,
-    pod_available,
     pod_from_template,
     ready_since,
     suffix,
@@ -148,6 +148,8 @@ class ReplicaSetController(Controller):
                 pod = pod_from_template(rs["spec"]["template"], rs, name, generate=base)
                 try:
                     self.store.create("pods", self.control.admit_pod(pod))
+                except NamespaceTerminating:
+                    return None
                 except AdmissionDenied as denied:
                     self.event(rs, "Warning", "FailedCreate", f"Error creating: {denied}")
                     failures += 1
@@ -179,7 +181,7 @@ class ReplicaSetController(Controller):
             if since is None:
                 continue
             ready += 1
-            if pod_available(pod, min_ready, now):
+            if min_ready <= 0 or since + min_ready <= now:
                 available += 1
             else:
                 due = since + min_ready

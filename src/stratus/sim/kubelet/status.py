@@ -270,9 +270,10 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
     wanted.append(("Ready", *ready))
     wanted.append(("ContainersReady", *both))
     result = []
+    had = {c["type"]: c for c in (pod.get("status") or {}).get("conditions") or ()}
     for type_, value, reason, message in wanted:
         word = "True" if value else "False"
-        found = condition(pod, type_)
+        found = had.get(type_)
         since = found["lastTransitionTime"] if found is not None and found["status"] == word else iso(now)
         entry: Obj = {
             "type": type_,
@@ -286,7 +287,7 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
         if message:
             entry["message"] = message
         result.append(entry)
-    scheduled = condition(pod, "PodScheduled")
+    scheduled = had.get("PodScheduled")
     result.append(
         {
             "type": "PodScheduled",
@@ -297,4 +298,4 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
         }
     )
     known = {c["type"] for c in result}
-    return [c for c in (pod.get("status") or {}).get("conditions") or () if c["type"] not in known] + result
+    return [c for c in had.values() if c["type"] not in known] + result
