@@ -82,6 +82,11 @@ class EventRecorder:
         self._series = {key: copy.copy(series) for key, series in other._series.items()}
         self._expiry = deque(other._expiry)
 
+    def _closed(self, obj: Obj) -> bool:
+        """Tell whether an object's namespace takes nothing new because it is being deleted."""
+        home = self.store.get("namespaces", "", obj["metadata"].get("namespace") or "")
+        return home is not None and "deletionTimestamp" in home["metadata"]
+
     def record(
         self,
         obj: Obj,
@@ -94,6 +99,8 @@ class EventRecorder:
         field_path: str = "",
     ) -> None:
         """Record an event of the older kind, with `count`, `firstTimestamp` and `lastTimestamp`."""
+        if self._closed(obj):
+            return
         now = self.clock.now()
         involved = reference(obj, field_path)
         if not self._allowed((component, host, involved["kind"], involved["uid"], type_), now):
@@ -156,6 +163,8 @@ class EventRecorder:
         Repeats are those about one version of an object. The first is written as a series of two; further ones are
         counted, and written when there were none for six minutes (or half an hour has passed).
         """
+        if self._closed(obj):
+            return
         now = self.clock.now()
         involved = reference(obj)
         version = involved.get("resourceVersion", "")

@@ -99,6 +99,11 @@ class PodAdmission:
             AdmissionDenied: with the server's text.
         """
         namespace = pod["metadata"]["namespace"]
+        home = self.store.get("namespaces", "", namespace)
+        if home is not None and "deletionTimestamp" in home["metadata"]:
+            shown = pod["metadata"].get("generateName") or pod["metadata"]["name"]
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise AdmissionDenied(f'pods "{shown}" is forbidden: {why}')
         spec: dict[str, Any] = dict(pod["spec"])
         spec["containers"] = [container_defaults(c) for c in spec.get("containers") or ()]
         if spec.get("initContainers"):

@@ -9,10 +9,15 @@ from stratus.sim.controllers.common import begin_deletion, with_meta
 from stratus.sim.store import Change, Obj
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+#: Seconds after which an owner nobody has heard of is taken for absent.
+PATIENCE = 1.0
 
 
 class GarbageCollector(Controller):
-    """Owner references across all resources; keys are (uid of an owner, "") and (resource, namespace/name)."""
+    """Owner references across all resources; keys are (uid of an owner, "") and (resource, namespace/name).
+
+    `state` holds what is there, by uid: (resource, namespace, name, whether its deletion waits for dependents).
+    """
 
     name: ClassVar[str] = "gc"
     component: ClassVar[str] = "garbage-collector-controller"
@@ -23,12 +28,13 @@ class GarbageCollector(Controller):
         obj = change.object
         meta = obj["metadata"]
         uid = meta["uid"]
+        owners = meta.get("ownerReferences")
         if change.type == "DELETED":
             self.state.pop(uid, None)
             self.enqueue((uid, ""))
-            for ref in meta.get("ownerReferences") or ():
+            for ref in owners or ():
                 # A foreground deletion of the owner may have waited for this one.
-                if ref["uid"] in self.state and self.state[ref["uid"]][3]:
+                if self._waits(ref["uid"]):
                     self.enqueue((ref["uid"], ""))
             return
         held = [f for f in meta.get("finalizers") or () if f in (FOREGROUND, ORPHAN)]
@@ -36,13 +42,22 @@ class GarbageCollector(Controller):
         self.state[uid] = (change.resource, meta.get("namespace", ""), meta["name"], marked)
         if marked:
             self.enqueue((uid, ""))
-        owners = meta.get("ownerReferences")
-        if owners and (change.previous is None or change.previous["metadata"].get("ownerReferences") != owners):
-            if any(ref["uid"] not in self.state for ref in owners):
-                self.wake((f"{change.resource} {meta.get('namespace', '')}", meta["name"]), self.clock.now() + 1.0)
-            for ref in owners:
-                if ref["uid"] in self.state and self.state[ref["uid"]][3]:
-                    self.enqueue((ref["uid"], ""))
+        before = change.previous["metadata"].get("ownerReferences") if change.previous is not None else None
+        if before is owners or before == owners:
+            return
+        if any(not self._lives(ref, meta.get("namespace", "")) for ref in owners or ()):
+            self.wake((f"{change.resource} {meta.get('namespace', '')}", meta["name"]), self.clock.now() + PATIENCE)
+        for ref in (*(owners or ()), *(before or ())):
+            if self._waits(ref["uid"]):
+                self.enqueue((ref["uid"], ""))
+
+    def _waits(self, uid: str) -> bool:
+        return uid in self.state and self.state[uid][3]
+
+    def _lives(self, ref: Obj, namespace: str) -> bool:
+        """Tell whether an owner is there: under its name, and where its dependent may refer to it."""
+        known = self.state.get(ref["uid"])
+        return known is not None and known[2] == ref["name"] and known[1] in ("", namespace)
 
     def sync(self, key: Key) -> None:
         """Deal with the dependents of one owner, or with one dependent."""
@@ -64,42 +79,67 @@ class GarbageCollector(Controller):
         finalizers = owner["metadata"].get("finalizers") or []
         if ORPHAN in finalizers:
             for resource, obj in dependents:
-                self._forget(resource, obj, key[0])
+                self._drop(resource, obj, {key[0]})
             self._release(known[0], owner, ORPHAN)
         elif FOREGROUND in finalizers:
-            blocking = []
             for resource, obj in dependents:
-                ref = next(r for r in obj["metadata"]["ownerReferences"] if r["uid"] == key[0])
-                if ref.get("blockOwnerDeletion"):
-                    blocking.append(obj)
                 if "deletionTimestamp" not in obj["metadata"]:
-                    self._foreground(resource, obj)
-            if not [
-                o
-                for r, o in self.store.owned_by(key[0])
-                if o["metadata"]["uid"] in {b["metadata"]["uid"] for b in blocking}
-            ]:
+                    self._collect(resource, obj)
+            if not any(_blocks(obj, key[0]) for _, obj in self.store.owned_by(key[0])):
                 self._release(known[0], owner, FOREGROUND)
 
-    def _foreground(self, resource: str, obj: Obj) -> None:
-        if resource != "pods" and self.store.owned_by(obj["metadata"]["uid"]):
-            obj = with_meta(obj, finalizers=[*(obj["metadata"].get("finalizers") or ()), FOREGROUND])
-            obj = self.store.update(resource, obj)
-        begin_deletion(self.store, resource, obj, self.clock.now())
-
     def _collect(self, resource: str, obj: Obj) -> None:
-        owners = obj["metadata"].get("ownerReferences") or ()
-        if not owners or ("deletionTimestamp" in obj["metadata"] and resource != "pods"):
+        """Delete an object whose owners are all gone or going; drop the references to some when others stay."""
+        meta = obj["metadata"]
+        namespace = meta.get("namespace", "")
+        owners = meta.get("ownerReferences") or ()
+        if not owners or ("deletionTimestamp" in meta and resource != "pods"):
             return
-        living = [ref for ref in owners if ref["uid"] in self.state]
-        if living:
-            if len(living) < len(owners):
-                self.store.update(resource, with_meta(obj, ownerReferences=living))
+        absent, waiting, solid = [], [], []
+        for ref in owners:
+            if not self._lives(ref, namespace):
+                absent.append(ref)
+                self._complain(obj, ref, namespace)
+            elif self._waits(ref["uid"]) and FOREGROUND in self._finalizers(ref["uid"]):
+                waiting.append(ref)
+            else:
+                solid.append(ref)
+        if not namespace and any(self._is_namespaced(ref) for ref in absent):
+            # An object of the whole cluster cannot belong to one of a namespace; it is left alone.
             return
+        if solid:
+            if absent or waiting:
+                self._drop(resource, obj, {ref["uid"] for ref in (*absent, *waiting)})
+            return
+        # The owner waits, so the dependents of this one go before it does.
+        if waiting and resource != "pods" and self.store.owned_by(meta["uid"]):
+            if any(self._waits(o["metadata"]["uid"]) for _, o in self.store.owned_by(meta["uid"])):
+                # A circle: somebody has to give way.
+                owners = [{**ref, "blockOwnerDeletion": False} for ref in owners]
+            finalizers = [*(meta.get("finalizers") or ()), FOREGROUND]
+            obj = self.store.update(resource, with_meta(obj, finalizers=finalizers, ownerReferences=list(owners)))
         begin_deletion(self.store, resource, obj, self.clock.now())
 
-    def _forget(self, resource: str, obj: Obj, uid: str) -> None:
-        others = [ref for ref in obj["metadata"].get("ownerReferences") or () if ref["uid"] != uid]
+    def _finalizers(self, uid: str) -> list[str]:
+        owner = self.store.get(*self.state[uid][:3])
+        return list((owner or {"metadata": {}})["metadata"].get("finalizers") or ())
+
+    def _is_namespaced(self, ref: Obj) -> bool:
+        known = self.state.get(ref["uid"])
+        return known is not None and bool(known[1])
+
+    def _complain(self, obj: Obj, ref: Obj, namespace: str) -> None:
+        """An owner is there, but where this dependent cannot refer to it."""
+        known = self.state.get(ref["uid"])
+        if known is None or not known[1] or known[1] == namespace:
+            return
+        named = f"namespace: {namespace}, name: {ref['name']}, uid: {ref['uid']}"
+        shown = f"[{ref.get('apiVersion', '')}/{ref['kind']}, {named}]"
+        text = f'ownerRef {shown} does not exist in namespace "{namespace}"'
+        self.event(obj, "Warning", "OwnerRefInvalidNamespace", text)
+
+    def _drop(self, resource: str, obj: Obj, uids: set[str]) -> None:
+        others = [ref for ref in obj["metadata"].get("ownerReferences") or () if ref["uid"] not in uids]
         self.store.update(resource, with_meta(obj, ownerReferences=others or None))
 
     def _release(self, resource: str, owner: Obj, finalizer: str) -> None:
@@ -109,3 +149,9 @@ class GarbageCollector(Controller):
         current = self.store.update(resource, changed)
         if not rest and self.store.get(resource, meta.get("namespace", ""), meta["name"]) is current:
             self.store.delete(resource, meta.get("namespace", ""), meta["name"])
+
+
+def _blocks(obj: Obj, uid: str) -> bool:
+    """Tell whether a dependent keeps its owner from going."""
+    refs = obj["metadata"].get("ownerReferences") or ()
+    return any(r["uid"] == uid and r.get("blockOwnerDeletion") for r in refs)
