@@ -80,7 +80,7 @@ def _to_v1(obj: Obj) -> Obj:
         if metric.get("type") == "Resource" and found.get("name") == "cpu" and "averageUtilization" in now:
             new_status["currentCPUUtilizationPercentage"] = now["averageUtilization"]
         current.append(metric)
-    extra = {}
+    extra: Obj = {}
     if others:
         extra[_METRICS] = [_metric_v1(m) for m in others]
     if spec.get("behavior"):

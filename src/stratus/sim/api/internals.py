@@ -109,8 +109,16 @@ def _inner(field: Field, depth: int, value: Any) -> Any:
     return value
 
 
-def difference(type_name: str, new: Obj, old: Obj) -> str:
-    """Return how two objects of a type differ, line by line, as refusals show it."""
-    before, after = (json.dumps(dump(type_name, o), indent=1, ensure_ascii=False).splitlines() for o in (old, new))
+def difference(type_name: str, new: Obj, old: Obj, *, only: list[str] | None = None) -> str:
+    """Return how two objects of a type differ, line by line, as refusals show it; `only` names the fields compared."""
+
+    def lines_of(value: Obj) -> list[str]:
+        shown = dump(type_name, value)
+        if only is not None:
+            kept = [go_field(name) for name in only]
+            shown = {name: shown[name] for name in kept}
+        return json.dumps(shown, indent=1, ensure_ascii=False).splitlines()
+
+    before, after = lines_of(old), lines_of(new)
     lines = list(difflib.unified_diff(before, after, n=3, lineterm=""))[2:]
     return "\n".join(lines) + "\n" if lines else ""

@@ -35,7 +35,9 @@ VALUE_TEXT = (
 
 _RES = {text: re.compile(text) for text in (_LABEL, _SUBDOMAIN, _LABEL_1035, _NAME_PART, _VALUE)}
 #: Kinds whose names are DNS labels; all others are subdomains, RBAC's are path segments.
-_LABEL_NAMED = frozenset({"namespaces", "services"})
+_LABEL_NAMED = frozenset({"namespaces", "services", "statefulsets.apps"})
+#: Kinds any name will do for.
+_FREELY_NAMED = frozenset({"certificatesigningrequests.certificates.k8s.io"})
 _PATH_NAMED = ("rbac.authorization.k8s.io",)
 
 
@@ -111,6 +113,8 @@ def name_problems(resource: Resource, name: str) -> list[str]:
         if name in (".", ".."):
             return [f"may not be '{name}'"]
         return [f"may not contain '{c}'" for c in "/%" if c in name]
+    if resource.stored in _FREELY_NAMED:
+        return []
     if resource.stored in _LABEL_NAMED:
         return label_problems(name)
     return subdomain_problems(name)
@@ -120,13 +124,18 @@ def check_metadata(resource: Resource, meta: Obj, problems: Problems, *, update:
     """Check an object's metadata."""
     name = meta.get("name")
     if not update:
+        prefix = meta.get("generateName")
+        if prefix:
+            # A prefix may end in what a name may not.
+            for problem in name_problems(
+                resource, f"{prefix[:-1]}a" if len(prefix) > 1 and prefix[-1] == "-" else prefix
+            ):
+                problems.invalid("metadata.generateName", prefix, problem)
         if not name:
             problems.required("metadata.name", "name or generateName is required")
         else:
             for problem in name_problems(resource, name):
                 problems.invalid("metadata.name", name, problem)
-            if resource.stored == "cronjobs.batch" and len(name) > 52 and len(name) <= 253:
-                problems.invalid("metadata.name", name, "must be no more than 52 characters")
     check_labels(meta.get("labels"), "metadata.labels", problems)
     size = 0
     for key, value in (meta.get("annotations") or {}).items():

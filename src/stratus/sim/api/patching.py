@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from stratus.kit.clock import iso
 from stratus.sim.api import managed
 from stratus.sim.api.bodies import decode_object, load_yaml, media_type, unsupported_media
 from stratus.sim.api.convert import outward
+from stratus.sim.api.goerrors import json_error
 from stratus.sim.api.messages import Request
 from stratus.sim.api.patches import json_patch, merge_patch
 from stratus.sim.api.resources import Resource
@@ -24,7 +24,6 @@ from stratus.sim.schema.types import Type
 Obj = dict[str, Any]
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _CUSTOM_ACCEPTED = ", ".join((JSON_PATCH, MERGE_PATCH, APPLY))
 
 
@@ -40,37 +39,7 @@ def read_patch(request: Request) -> Any:
         return json.loads(request.body)
     except ValueError as error:
         prefix = "" if media_type(request) == STRATEGIC else "error decoding patch: "
-        raise bad_request(prefix + _go_error(request.body, error)) from None
-
-
-def _go_error(body: bytes, error: ValueError) -> str:
-    text = body.decode("utf-8", "replace").strip()
-    wants = str(error).partition(":")[0]
-    if not text:
-        return "unexpected end of JSON input"
-    for word in ("null", "true", "false"):
-        if text[0] == word[0]:
-            for got, want in zip(text, word, strict=False):
-                if got != want:
-                    return f"invalid character '{got}' in literal {word} (expecting '{want}')"
-    at = getattr(error, "pos", 0)
-    if at >= len(text):
-        return "unexpected end of JSON input"
-    place = {
-        "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
-        "Expecting ':' delimiter": "after object key",
-        "Extra data": "after top-level value",
-    }.get(wants, "looking for beginning of value")
-    if wants == "Expecting ',' delimiter":
-        # The parser does not say which of the two it was in.
-        depth: list[str] = []
-        for char in _STRINGS.sub("", text[:at]):
-            if char in "{[":
-                depth.append(char)
-            elif char in "}]" and depth:
-                depth.pop()
-        place = "after array element" if depth[-1:] == ["["] else "after object key:value pair"
-    return f"invalid character '{text[at]}' {place}"
+        raise bad_request(prefix + json_error(request.body, error)) from None
 
 
 class Patcher:

@@ -165,17 +165,19 @@ class Rest:
             obj = self.gate.mutate(resource, obj, None, "", options.dry_run, options.warnings)
             meta = obj["metadata"]
         strategies.prepare_create(resource, obj, meta["creationTimestamp"])
+        allocation = Problems()
         if resource.stored == "services":
-            self.allocator.assign(obj, None, rng, problems)
+            self.allocator.assign(obj, None, rng, allocation)
         validation.validate_create(resource, obj, problems)
         problems.raise_for(resource.group, resource.kind, meta.get("name", ""))
+        allocation.raise_for(resource.group, resource.kind, meta.get("name", ""))
         options.warnings += warnings_of(obj)
         if resource.stored == "persistentvolumeclaims":
             for limit in self.store.list("limitranges", namespace):
                 admission.check_limits(limit, "persistentvolumeclaims", obj)
         if self.gate is not None:
             self.gate.validate(resource, obj, None, "", options.dry_run, options.warnings)
-        quotas = admission.check_quota(self.store, resource.name, resource.group, obj)
+        hit = quotas.check(self.store, self.ledger, resource.name, resource.group, obj)
         existing = self.store.get(resource.stored, meta.get("namespace", ""), meta["name"])
         if existing is not None:
             error = already_exists(resource.name, resource.group, meta["name"])
@@ -188,9 +190,7 @@ class Rest:
             meta["managedFields"] = tracked
         if options.dry_run:
             return obj
-        for quota, used in quotas:
-            status = {**(quota.get("status") or {}), "hard": quota["spec"].get("hard") or {}, "used": used}
-            self.store.update("resourcequotas", {**quota, "status": status})
+        quotas.charge(self.store, hit)
         return self.store.create(resource.stored, obj)
 
     def _scope(self, resource: Resource, namespace: str, meta: Obj) -> None:
@@ -286,7 +286,7 @@ class Rest:
             problems = Problems()
             problems.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise invalid(resource.group, resource.name, name, problems)
-        problems = Problems()
+        problems, allocation = Problems(), Problems()
         self._immutable_meta(resource, meta, old_meta, problems, apply is not None or not require_version)
         for same in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
             if same in old_meta:
@@ -319,11 +319,12 @@ class Rest:
             new["spec"] = {**new["spec"], "ports": [dict(p) for p in new["spec"].get("ports") or ()]}
             if not new["spec"]["ports"]:
                 del new["spec"]["ports"]
-            self.allocator.assign(new, old, self.rng_for(options), problems)
+            self.allocator.assign(new, old, self.rng_for(options), allocation)
         if resource.stored == "customresourcedefinitions.apiextensions.k8s.io":
             new = json.loads(json.dumps(new))
         validation.validate_update(resource, new, old, subresource, problems)
         problems.raise_for(resource.group, resource.kind, name)
+        allocation.raise_for(resource.group, resource.kind, name)
         options.warnings += warnings_of(new)
         if self.gate is not None:
             self.gate.validate(resource, new, old, subresource, options.dry_run, options.warnings)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from stratus.sim.api.names import check_labels
+from stratus.sim.api.names import check_labels, qualified_problems, value_problems
+from stratus.sim.api.selectors import from_selector, labels_match
 from stratus.sim.api.status import Problems
 
 Obj = dict[str, Any]
@@ -34,7 +35,25 @@ def label_selector(path: str, selector: Obj, problems: Problems) -> bool:
                 problems.forbidden(f"{here}.values", text)
         else:
             problems.invalid(f"{here}.operator", operator, "not a valid selector operator")
+        for problem in qualified_problems(e.get("key", "")):
+            problems.invalid(f"{here}.key", e.get("key", ""), problem)
+        for at, value in enumerate(e.get("values") or ()):
+            for problem in value_problems(value):
+                problems.invalid(f"{here}.values[{at}]", value, problem)
     return len(problems.causes) == before
+
+
+def usable(selector: Obj) -> bool:
+    """Tell whether a label selector can be evaluated at all."""
+    found = Problems()
+    label_selector("", selector, found)
+    return not found
+
+
+def selects(selector: Obj | None, labels: Obj | None) -> bool:
+    """Tell whether a (usable) selector matches labels; None matches nothing, an empty one everything."""
+    requirements = from_selector(selector)
+    return requirements is not None and labels_match(requirements, labels)
 
 
 def int_or_percent(path: str, value: Any, problems: Problems) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from stratus.sim.api import custom
 from stratus.sim.api.names import check_metadata
-from stratus.sim.api.podvalidation import validate_ephemeral, validate_pod_resize
+from stratus.sim.api.podupdates import validate_ephemeral, validate_pod_resize
 from stratus.sim.api.resources import Resource
 from stratus.sim.api.rules import CREATE, UPDATE
 from stratus.sim.api.status import Problems

@@ -1,50 +1,74 @@
-"""Rules of workloads: Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs and CronJobs."""
+"""Rules of workloads that keep pods running: Deployments, ReplicaSets, StatefulSets, DaemonSets and their like."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from stratus.sim.api import internals
-from stratus.sim.api.cron import schedule_problem
-from stratus.sim.api.names import check_labels
-from stratus.sim.api.podvalidation import non_negative, validate_pod_spec
-from stratus.sim.api.rulebase import IMMUTABLE, Change, Rule, int_or_percent, label_selector, over_hundred
-from stratus.sim.api.selectors import from_selector, labels_match
+from stratus.sim.api.fieldrules import maybe_one_of, non_negative
+from stratus.sim.api.podvalidation import validate_template
+from stratus.sim.api.rulebase import (
+    IMMUTABLE,
+    Change,
+    Rule,
+    int_or_percent,
+    label_selector,
+    over_hundred,
+    selects,
+    usable,
+)
 from stratus.sim.api.status import Problems
 
 Obj = dict[str, Any]
+_APPS = "io.k8s.api.apps.v1."
+_MISMATCH = "`selector` does not match template `labels`"
 
 
-def _workload(o: Obj, word: str, problems: Problems, *, restart: tuple[str, ...] = ("Always",)) -> None:
-    spec = o["spec"]
+def _labels(spec: Obj) -> Any:
+    return ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+
+
+def _empty(selector: Obj) -> bool:
+    return not selector.get("matchLabels") and not selector.get("matchExpressions")
+
+
+def _matches(spec: Obj, problems: Problems) -> None:
+    if not selects(spec.get("selector"), _labels(spec)):
+        problems.invalid("spec.template.metadata.labels", _labels(spec), _MISMATCH)
+
+
+def _always(template: Obj, kind: str, problems: Problems) -> None:
+    """Insist on pods that are restarted and never end by themselves."""
+    spec, path = template.get("spec") or {}, "spec.template.spec"
+    if spec.get("restartPolicy") != "Always":
+        problems.unsupported(f"{path}.restartPolicy", spec.get("restartPolicy", ""), ["Always"])
+    if spec.get("activeDeadlineSeconds") is not None:
+        problems.forbidden(f"{path}.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported")
+
+
+def _selected_template(spec: Obj, word: str, problems: Problems) -> None:
+    """Check selector and template of a Deployment or ReplicaSet."""
     selector = spec.get("selector")
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
-    good = False
     if selector is None:
         problems.required("spec.selector")
     else:
-        good = label_selector("spec.selector", selector, problems)
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        label_selector("spec.selector", selector, problems)
+        if _empty(selector):
             problems.invalid("spec.selector", selector, f"empty selector is invalid for {word}")
-            good = False
-            if word != "deployment":
-                return
-        elif not good:
-            problems.invalid("spec.selector", selector, "invalid label selector")
+    if selector is not None and not usable(selector):
+        problems.invalid("spec.selector", selector, "invalid label selector")
+        return
+    if selector is None or not _empty(selector):
+        _matches(spec, problems)
     template = spec.get("template") or {}
-    if selector is None or good:
-        requirements = from_selector(selector)
-        if requirements is None or not labels_match(requirements, labels):
-            problems.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-    check_labels(labels, "spec.template.labels", problems)
-    claims = tuple(c.get("metadata", {}).get("name", "") for c in spec.get("volumeClaimTemplates") or ())
-    validate_pod_spec("spec.template.spec", template.get("spec") or {}, problems, restart=restart, claims=claims)
+    validate_template("spec.template", template, problems)
+    _always(template, "ReplicaSet", problems)
 
 
 def _deployment(o: Obj, problems: Problems) -> None:
     spec = o["spec"]
     non_negative("spec.replicas", spec.get("replicas"), problems)
-    _workload(o, "deployment", problems)
+    _selected_template(spec, "deployment", problems)
     strategy = spec.get("strategy") or {}
     path, kind = "spec.strategy", strategy.get("type")
     if kind == "Recreate":
@@ -60,11 +84,12 @@ def _deployment(o: Obj, problems: Problems) -> None:
             problems.invalid(f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), text)
         over_hundred(f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), problems)
     else:
-        problems.unsupported(f"{path}.type", kind, ["Recreate", "RollingUpdate"])
+        shown = internals.dump(_APPS + "DeploymentStrategy", strategy)
+        problems.unsupported(path, shown, ["Recreate", "RollingUpdate"])
     for field in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         non_negative(f"spec.{field}", spec.get(field), problems)
     deadline, ready = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds", 0)
-    if deadline is not None and 0 <= deadline <= ready:
+    if deadline is not None and deadline <= ready:
         problems.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
 
 
@@ -76,14 +101,48 @@ def _same_selector(o: Obj, old: Obj, problems: Problems) -> None:
 def _replica_set(o: Obj, problems: Problems) -> None:
     non_negative("spec.replicas", o["spec"].get("replicas"), problems)
     non_negative("spec.minReadySeconds", o["spec"].get("minReadySeconds"), problems)
-    _workload(o, "replicaset", problems)
+    _selected_template(o["spec"], "deployment", problems)
 
 
 def _daemon_set(o: Obj, problems: Problems) -> None:
-    _workload(o, "daemonset", problems)
-    kind = (o["spec"].get("updateStrategy") or {}).get("type")
-    if kind not in ("RollingUpdate", "OnDelete"):
-        problems.unsupported("spec.updateStrategy.type", kind, ["RollingUpdate", "OnDelete"])
+    spec = o["spec"]
+    selector, template = spec.get("selector"), spec.get("template") or {}
+    if selector is not None:
+        label_selector("spec.selector", selector, problems)
+    if selector is None or usable(selector):
+        _matches(spec, problems)
+    if selector is not None and _empty(selector):
+        problems.invalid("spec.selector", selector, "empty selector is invalid for daemonset")
+    validate_template("spec.template", template, problems)
+    _always(template, "DaemonSet", problems)
+    _daemon_strategy("spec.updateStrategy", spec.get("updateStrategy") or {}, problems)
+    for field in ("minReadySeconds", "revisionHistoryLimit"):
+        non_negative(f"spec.{field}", spec.get(field), problems)
+
+
+def _daemon_strategy(path: str, strategy: Obj, problems: Problems) -> None:
+    kind = strategy.get("type")
+    if kind == "OnDelete":
+        return
+    if kind != "RollingUpdate":
+        shown = internals.dump(_APPS + "DaemonSetUpdateStrategy", strategy)
+        problems.unsupported(path, shown, ["RollingUpdate", "OnDelete"])
+        return
+    rolling = strategy.get("rollingUpdate") or {}
+    values = {}
+    for field in ("maxUnavailable", "maxSurge"):
+        values[field] = int_or_percent(f"{path}.rollingUpdate.{field}", rolling.get(field), problems)
+    for field in values:
+        over_hundred(f"{path}.rollingUpdate.{field}", rolling.get(field), problems)
+    if values["maxUnavailable"] and values["maxSurge"]:
+        text = "may not be set when maxUnavailable is non-zero"
+        problems.invalid(f"{path}.rollingUpdate.maxSurge", rolling.get("maxSurge"), text)
+    elif not values["maxUnavailable"] and not values["maxSurge"]:
+        problems.required(f"{path}.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0")
+
+
+def _daemon_set_update(o: Obj, old: Obj, problems: Problems) -> None:
+    _same_selector(o, old, problems)
 
 
 def _stateful_set(o: Obj, problems: Problems) -> None:
@@ -91,11 +150,51 @@ def _stateful_set(o: Obj, problems: Problems) -> None:
     if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
         text = "must be 'OrderedReady' or 'Parallel'"
         problems.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), text)
-    kind = (spec.get("updateStrategy") or {}).get("type")
-    if kind not in ("RollingUpdate", "OnDelete"):
-        problems.invalid("spec.updateStrategy", spec.get("updateStrategy"), "must be 'RollingUpdate' or 'OnDelete'")
-    non_negative("spec.replicas", spec.get("replicas"), problems)
-    _workload(o, "statefulset", problems)
+    strategy = spec.get("updateStrategy") or {}
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if kind == "RollingUpdate":
+        if rolling is not None:
+            here = "spec.updateStrategy.rollingUpdate"
+            non_negative(f"{here}.partition", rolling.get("partition"), problems)
+            if rolling.get("maxUnavailable") is not None:
+                number = int_or_percent(f"{here}.maxUnavailable", rolling["maxUnavailable"], problems)
+                if number == 0:
+                    problems.invalid(f"{here}.maxUnavailable", rolling["maxUnavailable"], "cannot be 0")
+                over_hundred(f"{here}.maxUnavailable", rolling["maxUnavailable"], problems)
+    elif kind == "OnDelete":
+        if rolling is not None:
+            shown = internals.dump(_APPS + "RollingUpdateStatefulSetStrategy", rolling)
+            text = "only allowed for updateStrategy 'RollingUpdate'"
+            problems.invalid("spec.updateStrategy.rollingUpdate", shown, text)
+    else:
+        shown = internals.dump(_APPS + "StatefulSetUpdateStrategy", strategy)
+        problems.invalid("spec.updateStrategy", shown, "must be 'RollingUpdate' or 'OnDelete'")
+    retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    for field in ("whenDeleted", "whenScaled"):
+        here = f"spec.persistentVolumeClaimRetentionPolicy.{field}"
+        maybe_one_of(here, retention.get(field), ("Delete", "Retain"), problems)
+    for field in ("replicas", "minReadySeconds"):
+        non_negative(f"spec.{field}", spec.get(field), problems)
+    non_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"), problems)
+    _stateful_template(spec, problems)
+
+
+def _stateful_template(spec: Obj, problems: Problems) -> None:
+    selector, template = spec.get("selector"), spec.get("template") or {}
+    if selector is None:
+        problems.required("spec.selector")
+    else:
+        label_selector("spec.selector", selector, problems)
+        if _empty(selector):
+            problems.invalid("spec.selector", selector, "empty selector is invalid for statefulset")
+    if selector is not None and not usable(selector):
+        problems.invalid("spec.selector", selector, "")
+    else:
+        if selector is None or not _empty(selector):
+            _matches(spec, problems)
+        claims = tuple(c.get("metadata", {}).get("name", "") for c in spec.get("volumeClaimTemplates") or ())
+        validate_template("spec.template", template, problems, claims=claims)
+    _always(template, "StatefulSet", problems)
 
 
 _STATEFUL_CHANGEABLE = (
@@ -113,88 +212,42 @@ def _stateful_set_update(o: Obj, old: Obj, problems: Problems) -> None:
         problems.forbidden("spec", f"{text} are forbidden")
 
 
-def _job_spec(path: str, spec: Obj, problems: Problems) -> None:
-    for field in ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"):
-        non_negative(f"{path}.{field}", spec.get(field), problems)
-    template = (spec.get("template") or {}).get("spec") or {}
-    before = len(problems.causes)
-    policy = template.get("restartPolicy")
-    validate_pod_spec(
-        f"{path}.template.spec", {**template, "restartPolicy": "Never"} if policy == "Always" else template, problems
-    )
-    if policy == "Always" and len(problems.causes) >= before:
-        problems.required(f"{path}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
-
-
-def _job(o: Obj, problems: Problems) -> None:
+def _replication_controller(o: Obj, problems: Problems) -> None:
     spec = o["spec"]
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    uid, selector = o["metadata"].get("uid"), spec.get("selector") or {}
-    if not spec.get("manualSelector"):
-        for key, want in (
-            ("controller-uid", uid),
-            ("batch.kubernetes.io/controller-uid", uid),
-            ("job-name", o["metadata"].get("name")),
-            ("batch.kubernetes.io/job-name", o["metadata"].get("name")),
-        ):
-            if key in labels and labels[key] != want:
-                problems.invalid(f"spec.template.metadata.labels[{key}]", labels, f"must be '{want}'")
-        match = selector.get("matchLabels") or {}
-        if selector and match not in (
-            {"batch.kubernetes.io/controller-uid": uid},
-            {"controller-uid": uid},
-        ):
-            problems.invalid("spec.selector", selector, "`selector` not auto-generated")
-    _job_spec("spec", spec, problems)
-    requirements = from_selector(selector)
-    if requirements and not labels_match(requirements, labels):
-        problems.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    non_negative("spec.minReadySeconds", spec.get("minReadySeconds"), problems)
+    if not spec.get("selector"):
+        problems.required("spec.selector")
+    non_negative("spec.replicas", spec.get("replicas"), problems)
+    if spec.get("template") is None:
+        problems.required("spec.template")
+        return
+    template = spec["template"]
+    if spec.get("selector"):
+        labels = _labels(spec) or {}
+        if any(labels.get(k) != v for k, v in spec["selector"].items()):
+            problems.invalid("spec.template.metadata.labels", _labels(spec), _MISMATCH)
+    validate_template("spec.template", template, problems)
+    inner = template.get("spec") or {}
+    if inner.get("restartPolicy") != "Always":
+        problems.unsupported("spec.template.spec.restartPolicy", inner.get("restartPolicy", ""), ["Always"])
+    if inner.get("activeDeadlineSeconds") is not None:
+        text = "activeDeadlineSeconds in ReplicationController is not Supported"
+        problems.forbidden("spec.template.spec.activeDeadlineSeconds", text)
 
 
-def _without_placement(template: Obj) -> Obj:
-    gone = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
-    spec = {k: v for k, v in (template.get("spec") or {}).items() if k not in gone}
-    return {"spec": spec}
+def _pod_template(o: Obj, problems: Problems) -> None:
+    validate_template("template", o.get("template") or {}, problems)
 
 
-def _job_update(o: Obj, old: Obj, problems: Problems) -> None:
-    spec, before = o["spec"], old["spec"]
-    for field in ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "manualSelector"):
-        if spec.get(field) != before.get(field):
-            problems.invalid(f"spec.{field}", spec.get(field), IMMUTABLE)
-    if spec.get("completions") != before.get("completions") and spec.get("completionMode") != "Indexed":
-        problems.invalid("spec.completions", spec.get("completions"), IMMUTABLE)
-    a, b = spec.get("template") or {}, before.get("template") or {}
-    if before.get("suspend"):
-        # What steers scheduling may be changed before a job starts.
-        if _without_placement(a) != _without_placement(b):
-            shown = internals.dump("io.k8s.api.core.v1.PodSpec", a.get("spec") or {})
-            problems.invalid("spec.template.spec", shown, IMMUTABLE)
-    elif a != b:
-        shown = internals.dump("io.k8s.api.core.v1.PodTemplateSpec", a)
-        problems.invalid("spec.template", shown, IMMUTABLE)
+def _revision(o: Obj, problems: Problems) -> None:
+    if o.get("data") is None:
+        problems.required("data", "data is mandatory")
+    non_negative("revision", o.get("revision", 0), problems)
 
 
-def _cron_job(o: Obj, problems: Problems) -> None:
-    spec = o["spec"]
-    text = spec.get("schedule", "")
-    if not text:
-        problems.required("spec.schedule")
-    elif problem := schedule_problem(text):
-        problems.invalid("spec.schedule", text, problem)
-    zone = spec.get("timeZone")
-    if zone is not None:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            problems.invalid("spec.timeZone", zone, f"unknown time zone {zone}")
-    if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
-        problems.unsupported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), ["Allow", "Forbid", "Replace"])
-    for field in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
-        non_negative(f"spec.{field}", spec.get(field), problems)
-    _job_spec("spec.jobTemplate.spec", (spec.get("jobTemplate") or {}).get("spec") or {}, problems)
+def _revision_update(o: Obj, old: Obj, problems: Problems) -> None:
+    if o.get("data") != old.get("data"):
+        problems.invalid("data", o.get("data"), IMMUTABLE)
 
 
 CREATE: dict[str, Rule] = {
@@ -202,13 +255,14 @@ CREATE: dict[str, Rule] = {
     "ReplicaSet": _replica_set,
     "DaemonSet": _daemon_set,
     "StatefulSet": _stateful_set,
-    "Job": _job,
-    "CronJob": _cron_job,
+    "ReplicationController": _replication_controller,
+    "PodTemplate": _pod_template,
+    "ControllerRevision": _revision,
 }
 UPDATE: dict[str, Change] = {
     "Deployment": _same_selector,
     "ReplicaSet": _same_selector,
-    "DaemonSet": _same_selector,
+    "DaemonSet": _daemon_set_update,
     "StatefulSet": _stateful_set_update,
-    "Job": _job_update,
+    "ControllerRevision": _revision_update,
 }

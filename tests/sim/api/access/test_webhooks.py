@@ -168,11 +168,15 @@ def test_who_is_asked(call: Any, api: ApiServer, hook: Hook, more: Any, asked: i
     assert len(hook.asked) == asked
 
 
-def test_dry_runs_reach_only_those_without_side_effects(call: Any, hook: Hook) -> None:
+def test_dry_runs_reach_only_those_without_side_effects(call: Any, api: ApiServer, hook: Hook) -> None:
     register(call, hook.config("Validating"))
     assert call("POST", f"{CMS}?dryRun=All", cm())[0] == 201
     assert hook.asked[-1]["dryRun"] is True
-    register(call, hook.config("Validating", "some.example.com", sideEffects="Some"))
+    # One with effects can no longer be made; those made long ago are still there.
+    old = hook.config("Validating", "some.example.com", sideEffects="Some")
+    refused, why = call("POST", f"{BASE}/validatingwebhookconfigurations", old)
+    assert (refused, why["details"]["causes"][0]["reason"]) == (422, "FieldValueNotSupported")
+    api.store.create("validatingwebhookconfigurations.admissionregistration.k8s.io", old)
     status, obj = call("POST", f"{CMS}?dryRun=All", cm())
     assert (status, obj["message"]) == (400, 'admission webhook "some.example.com" does not support dry run')
 

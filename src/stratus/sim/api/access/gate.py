@@ -58,7 +58,7 @@ class Gate:
         self, resource: Resource, operation: str, obj: Obj | None, old: Obj | None, sub: str, dry_run: bool
     ) -> Question:
         meta = (obj or old or {})["metadata"]
-        space = meta["name"] if resource.stored == "namespaces" else meta.get("namespace", "")
+        space = meta.get("name", "") if resource.stored == "namespaces" else meta.get("namespace", "")
         shown = outward(resource, obj) if obj is not None else None
         before = outward(resource, old) if old is not None else None
         return Question(
