@@ -61,6 +61,7 @@ class Lab:
         self.runtime = GenericRuntime(self.registry)
         self.control = ControlPlane(self.store, self.clock, self.rng, self.registry, self.runtime)
         self.api = ApiServer(self.store, self.clock, rng=self.rng, drain=self.control.drain, exec_backend=self._exec)
+        self.control.admit = self.api.admit_pod
         self.history: list[tuple[float, Change]] = []
         self.store.subscribe(lambda change: self.history.append((self.clock.now() - START, change)))
         self.control.drain()

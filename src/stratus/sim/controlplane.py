@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from stratus.errors import StratusError
 from stratus.kit.clock import VirtualClock
-from stratus.sim.controllers.admission import PodAdmission
 from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
 from stratus.sim.controllers.clusterdns import ClusterDns
 from stratus.sim.controllers.common import AdmissionDenied, NamespaceTerminating
@@ -19,6 +18,7 @@ from stratus.sim.events import TTL, EventRecorder
 from stratus.sim.kubelet.kubelet import Kubelet
 from stratus.sim.netindex import RESOURCES as FOLLOWED
 from stratus.sim.network import Network
+from stratus.sim.podresources import qos_class
 from stratus.sim.registry import ImageRegistry
 from stratus.sim.runtime import ContainerRuntime
 from stratus.sim.scheduler import Scheduler
@@ -32,6 +32,11 @@ EXPIRY, SERIES = ("events", ("", ""), ""), ("events", ("", ""), "series")
 
 class Runaway(StratusError):
     """The controllers did not come to rest; the message names the keys they keep turning."""
+
+
+def _as_it_is(pod: Obj) -> Obj:
+    """Admit a pod without an API server: nothing is checked, nothing completed."""
+    return {**pod, "status": {"phase": "Pending", "qosClass": qos_class(pod["spec"]), **(pod.get("status") or {})}}
 
 
 class ControlPlane:
@@ -64,7 +69,7 @@ class ControlPlane:
         self.events = EventRecorder(store, clock)
         self.timers = Timers(clock, self._fire)
         self.events.arm = self._expect_series
-        self.admit: Callable[[Obj], Obj] = admit or PodAdmission(self)
+        self.admit: Callable[[Obj], Obj] = admit or _as_it_is
         self._queue: dict[tuple[str, Key], None] = {}
         self._running = False
         self.controllers: dict[str, Controller] = {}

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stratus.sim.controllers.admission import pod_requests
+from stratus.sim.podresources import pod_requests
 from stratus.sim.controllers.base import Key
 from stratus.sim.controllers.common import controller_ref, is_true, key_of, matches, pod_finished
 from stratus.sim.preemption import priority

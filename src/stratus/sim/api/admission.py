@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from fractions import Fraction
 from typing import Any
 
+from stratus.sim.api.quotas import pod_amounts
 from stratus.sim.api.status import ApiError, forbidden
 from stratus.sim.schema.quantity import form_of, parse, render
 from stratus.sim.store import Store
@@ -196,154 +196,16 @@ def _check(item: Obj, kind: str, resources: Obj, problems: list[str]) -> None:
 
 
 def pod_resources(spec: Obj) -> dict[str, dict[str, str]]:
-    """Return what a whole pod requests and is limited to: the sum of its containers, or the largest init container."""
+    """Return what a whole pod requests and is limited to, as quantities."""
     out: dict[str, dict[str, str]] = {}
-    for field in ("requests", "limits"):
-        total: dict[str, Fraction] = {}
-        forms: dict[str, str] = {}
-        for container in spec.get("containers") or ():
-            for name, value in ((container.get("resources") or {}).get(field) or {}).items():
-                total[name] = total.get(name, Fraction(0)) + parse(value)
-                forms.setdefault(name, form_of(value))
-        for container in spec.get("initContainers") or ():
-            sidecar = container.get("restartPolicy") == "Always"
-            for name, value in ((container.get("resources") or {}).get(field) or {}).items():
-                here = parse(value)
-                total[name] = total.get(name, Fraction(0)) + here if sidecar else max(total.get(name, here), here)
-                forms.setdefault(name, form_of(value))
-        out[field] = {name: render(value, forms[name]) for name, value in total.items()}
+    for field, amounts in pod_amounts(spec).items():
+        forms = {
+            name: form_of(value)
+            for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+            for name, value in ((container.get("resources") or {}).get(field) or {}).items()
+        }
+        out[field] = {name: render(value, forms.get(name, "decimal")) for name, value in amounts.items()}
     return out
-
-
-_COUNTED = {
-    "pods": "pods",
-    "services": "services",
-    "configmaps": "configmaps",
-    "secrets": "secrets",
-    "persistentvolumeclaims": "persistentvolumeclaims",
-    "replicationcontrollers": "replicationcontrollers",
-    "resourcequotas": "resourcequotas",
-}
-
-
-def usage(resource: str, obj: Obj) -> dict[str, Fraction]:
-    """Return what an object counts for under quotas."""
-    out = {f"count/{resource}": Fraction(1)}
-    if resource in _COUNTED:
-        out[_COUNTED[resource]] = Fraction(1)
-    spec = obj.get("spec") or {}
-    if resource == "pods":
-        if obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-            return {"count/pods": Fraction(1)}
-        total = pod_resources(spec)
-        for name, value in total["requests"].items():
-            out[f"requests.{name}"] = parse(value)
-            if name in ("cpu", "memory", "ephemeral-storage"):
-                out[name] = parse(value)
-        for name, value in total["limits"].items():
-            out[f"limits.{name}"] = parse(value)
-    elif resource == "services":
-        kind, ports = spec.get("type"), len(spec.get("ports") or ())
-        if kind in ("NodePort", "LoadBalancer"):
-            out["services.nodeports"] = Fraction(ports)
-        if kind == "LoadBalancer":
-            out["services.loadbalancers"] = Fraction(1)
-    elif resource == "persistentvolumeclaims":
-        storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-        if storage is not None:
-            out["requests.storage"] = parse(storage)
-            if spec.get("storageClassName"):
-                prefix = f"{spec['storageClassName']}.storageclass.storage.k8s.io"
-                out[f"{prefix}/requests.storage"] = parse(storage)
-                out[f"{prefix}/persistentvolumeclaims"] = Fraction(1)
-    return out
-
-
-def _in_scope(quota: Obj, obj: Obj) -> bool:
-    for scope in quota["spec"].get("scopes") or ():
-        deadline = obj["spec"].get("activeDeadlineSeconds") is not None
-        best = obj.get("status", {}).get("qosClass") == "BestEffort"
-        good = {"Terminating": deadline, "NotTerminating": not deadline, "BestEffort": best, "NotBestEffort": not best}
-        if not good.get(scope, True):
-            return False
-    for e in (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or ():
-        if e.get("scopeName") == "PriorityClass":
-            have, values = obj["spec"].get("priorityClassName"), e.get("values") or ()
-            good_now = {
-                "In": have in values,
-                "NotIn": have not in values,
-                "Exists": bool(have),
-                "DoesNotExist": not have,
-            }
-            if not good_now.get(e.get("operator"), True):
-                return False
-    return True
-
-
-_MUST = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "cpu", "memory")
-
-
-def check_quota(store: Store, resource: str, group: str, obj: Obj) -> list[tuple[Obj, dict[str, str]]]:
-    """Hold a new object against the namespace's quotas; return (quota, its `used` afterwards) for those it counts in.
-
-    Raises:
-        ApiError: 403 when a quota would be exceeded, or a pod leaves open what a quota counts.
-    """
-    namespace = obj["metadata"].get("namespace", "")
-    quotas = store.list("resourcequotas", namespace) if namespace else []
-    if not quotas:
-        return []
-    qualified = f"{resource}.{group}" if group else resource
-    new, name = usage(qualified, obj), obj["metadata"].get("name", "")
-    updates = []
-    for quota in quotas:
-        hard = quota["spec"].get("hard") or {}
-        if resource == "pods" and not _in_scope(quota, obj):
-            continue
-        counted = sorted(n for n in hard if new.get(n))
-        if resource == "pods":
-            _must_specify(quota, hard, obj, name)
-        if not counted:
-            continue
-        used: dict[str, Fraction] = dict.fromkeys(counted, Fraction(0))
-        for other in store.list(qualified, namespace):
-            if resource == "pods" and not _in_scope(quota, other):
-                continue
-            for n, value in usage(qualified, other).items():
-                if n in used:
-                    used[n] += value
-        over = [n for n in counted if used[n] + new[n] > parse(hard[n])]
-        if over:
-
-            def told(values: dict[str, Fraction], names: list[str] = over, hard: Obj = hard) -> str:
-                return ",".join(f"{n}={render(values[n], _form(n, hard[n]))}" for n in names)
-
-            limited = ",".join(f"{n}={hard[n]}" for n in over)
-            sums = f"requested: {told(new)}, used: {told(used)}, limited: {limited}"
-            raise forbidden(resource, group, name, f"exceeded quota: {quota['metadata']['name']}, {sums}")
-        before = (quota.get("status") or {}).get("used") or {}
-        after = {n: render(used[n] + new[n], _form(n, hard[n])) for n in counted}
-        updates.append((quota, {**before, **after}))
-    return updates
-
-
-def _form(name: str, hard: str) -> str:
-    return "binary" if "memory" in name or "storage" in name else form_of(hard)
-
-
-def _must_specify(quota: Obj, hard: Obj, pod: Obj, name: str) -> None:
-    missing: dict[str, list[str]] = {}
-    for container in (*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())):
-        resources = container.get("resources") or {}
-        for n in sorted(hard):
-            if n not in _MUST:
-                continue
-            field, _, key = n.rpartition(".")
-            if key not in (resources.get(field or "requests") or {}):
-                missing.setdefault(n, []).append(container["name"])
-    if missing:
-        text = "; ".join(f"{n} for: {','.join(names)}" for n, names in missing.items())
-        raise forbidden("pods", "", name, f"failed quota: {quota['metadata']['name']}: must specify {text}")
 
 
 def check_namespace(store: Store, resource: str, group: str, namespace: str, name: str) -> None:

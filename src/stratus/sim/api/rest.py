@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from stratus.kit.clock import Clock, iso
-from stratus.sim.api import admission, crds, managed, nodes, strategies, validation
+from stratus.sim.api import admission, crds, managed, nodes, quotas, strategies, validation
 from stratus.sim.api.allocator import ServiceAllocator
 from stratus.sim.api.convert import inward, outward
 from stratus.sim.api.resources import Registry, Resource
@@ -89,10 +89,12 @@ class Rest:
         self.registry = registry
         self.allocator = ServiceAllocator(store)
         self.gate: Gate | None = None
+        self.ledger = quotas.Ledger(store)
 
     def close(self) -> None:
         """Stop following the store."""
         self.allocator.close()
+        self.ledger.close()
 
     def rng_for(self, options: Options | DeleteOptions) -> random.Random:
         """Return the cluster's generator, or for a dry run a throw-away one, so that nothing is consumed."""
@@ -328,6 +330,9 @@ class Rest:
         options.warnings += warnings_of(new)
         if self.gate is not None:
             self.gate.validate(resource, new, old, subresource, options.dry_run, options.warnings)
+        hit = []
+        if subresource in ("", "resize") and resource.stored in quotas.GROWING:
+            hit = quotas.check(self.store, self.ledger, resource.name, resource.group, new, old)
         new_meta = new["metadata"]
         if "generation" in old_meta and subresource != "status" and strategies.grown(resource, new, old):
             new_meta["generation"] = old_meta["generation"] + 1
@@ -356,6 +361,7 @@ class Rest:
             return old, False
         if options.dry_run:
             return new, False
+        quotas.charge(self.store, hit)
         try:
             return self.store.update(resource.stored, new), False
         except StoreConflict:

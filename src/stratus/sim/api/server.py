@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from stratus.kit.clock import Clock
-from stratus.sim.api import admission, discovery, health, openapi, reviews, subresources
+from stratus.sim.api import admission, discovery, health, openapi, quotas, reviews, subresources
 from stratus.sim.api.access.gate import Gate
 from stratus.sim.api.access.impersonation import impersonated
 from stratus.sim.api.access.rbac import Rbac
@@ -215,12 +215,10 @@ class ApiServer:
             admission.admit_pod(self.store, self.rng, new)
             new = self.gate.admit_pod(self._stored("pods"), new)
             prepare_create(self._stored("pods"), new)
-            quotas = admission.check_quota(self.store, "pods", "", new)
+            hit = quotas.check(self.store, self.rest.ledger, "pods", "", new)
         except ApiError as error:
             raise AdmissionDenied(error.message) from error
-        for quota, used in quotas:
-            status = {**(quota.get("status") or {}), "hard": quota["spec"].get("hard") or {}, "used": used}
-            self.store.update("resourcequotas", {**quota, "status": status})
+        quotas.charge(self.store, hit)
         return new
 
     def _stored(self, resource: str) -> Resource:

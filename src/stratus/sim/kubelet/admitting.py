@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stratus.sim.controllers.admission import pod_requests
+from stratus.sim.podresources import pod_requests
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.scheduling import PORTS, SELECTOR, host_ports, node_matches, tolerates
 from stratus.sim.store import Obj

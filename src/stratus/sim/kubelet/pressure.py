@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stratus.kit.clock import iso
-from stratus.sim.controllers.admission import pod_requests, qos_class
+from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.controllers.common import key_of, pod_finished, with_status
 from stratus.sim.kubelet import timing
 from stratus.sim.kubelet.state import PodState

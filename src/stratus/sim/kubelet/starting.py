@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from stratus.kit.clock import iso
-from stratus.sim.controllers.admission import qos_class
+from stratus.sim.podresources import qos_class
 from stratus.sim.controllers.common import condition, key_of, spread, with_status
 from stratus.sim.kubelet import hooks, timing
 from stratus.sim.kubelet.admitting import refusal

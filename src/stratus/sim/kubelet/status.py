@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stratus.kit.clock import iso
-from stratus.sim.controllers.admission import pod_requests, qos_class
+from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.controllers.common import condition
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
 from stratus.sim.quantity import format_bytes, format_milli
