@@ -200,11 +200,11 @@ class Ledger:
         namespace = meta.get("namespace", "")
         if namespace not in self._busy:
             return
-        if change.resource == QUOTAS and change.type == "DELETED":
-            if self._sums.pop((namespace, meta["name"]), None) is not None:
-                self._busy[namespace] -= 1
-                if not self._busy[namespace]:
-                    del self._busy[namespace]
+        gone = change.resource == QUOTAS and change.type == "DELETED"
+        if gone and self._sums.pop((namespace, meta["name"]), None) is not None:
+            self._busy[namespace] -= 1
+            if not self._busy[namespace]:
+                del self._busy[namespace]
         for (space, _), (spec, sums) in self._sums.items():
             if space != namespace:
                 continue

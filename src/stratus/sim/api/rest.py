@@ -331,6 +331,9 @@ class Rest:
         if self.gate is not None:
             self.gate.validate(resource, new, old, subresource, options.dry_run, options.warnings)
         hit = []
+        if resource.stored == "persistentvolumeclaims" and not subresource and "deletionTimestamp" not in old_meta:
+            for limit in self.store.list("limitranges", namespace):
+                admission.check_limits(limit, "persistentvolumeclaims", new)
         if subresource in ("", "resize") and resource.stored in quotas.GROWING:
             hit = quotas.check(self.store, self.ledger, resource.name, resource.group, new, old)
         new_meta = new["metadata"]
