@@ -78,6 +78,9 @@ def _differences(got: Any, want: Any, path: str) -> list[str]:
         if len(got) != len(want):
             return [f"{path}: {len(got)} entries {_short(got)}, recorded {len(want)} {_short(want)}"]
         return [d for i, (a, b) in enumerate(zip(got, want, strict=True)) for d in _differences(a, b, f"{path}[{i}]")]
+    if isinstance(got, str) and isinstance(want, str) and len(got) > 160 < len(want):
+        begin = max(next((i for i, (a, b) in enumerate(zip(got, want, strict=False)) if a != b), 0) - 40, 0)
+        return [f"{path or 'value'}, from character {begin}: {_short(got[begin:])}, recorded {_short(want[begin:])}"]
     return [f"{path or 'value'}: {_short(got)}, recorded {_short(want)}"]
 
 

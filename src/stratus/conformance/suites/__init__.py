@@ -7,9 +7,10 @@ from stratus.conformance.suites.base import Suite
 
 def all_suites() -> tuple[Suite, ...]:
     """Return every suite, in the order of the recordings' README."""
-    from stratus.conformance.suites import defaulting, patches, reads, sessions, tables, validation
+    from stratus.conformance.suites import defaulting, discovery, patches, reads, sessions, tables, validation
 
     return (
+        discovery.Discovery(),
         defaulting.Defaulting(),
         validation.Validation(),
         patches.Patches(),

@@ -14,7 +14,8 @@ from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt, nam
 from stratus.conformance.world import Side, World
 from stratus.kit.clock import parse_iso
 
-_AGE = re.compile(r"(\d+)s|(\d+)m(\d+)s")
+_AGE = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_UNITS = (86400, 3600, 60, 1)
 #: Ages carry fractions that objects do not show, so a cell that is an age may differ by this many seconds.
 SLACK = 2
 
@@ -104,7 +105,7 @@ def _moments(objects: list[Json], table: Json, latest: int) -> list[int]:
         ages = _ages(row["cells"])
         if stamp and ages:
             begin = int(parse_iso(stamp))
-            return [m for age in ages for m in range(begin + age - 2, begin + age + 62) if m >= latest]
+            return [m for age in ages for m in range(begin + age - 2, begin + age + 62) if m >= latest][:400]
     return []
 
 
@@ -198,7 +199,8 @@ def same_row(got: list[Any], want: list[Any]) -> bool:
 
 
 def _seconds(text: str) -> int | None:
+    """Return the seconds of an age, the least that it stands for; None for anything else."""
     match = _AGE.fullmatch(text)
-    if not match:
+    if not match or not text:
         return None
-    return int(match[1]) if match[1] else 60 * int(match[2]) + int(match[3])
+    return sum(int(number) * unit for number, unit in zip(match.groups(), _UNITS, strict=True) if number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -193,7 +194,7 @@ def _compare(answer: Answer, record: Json) -> list[str]:
         return [f"status {answer.status}, recorded {record['status']}: {message}"]
     if record["status"] >= 400 and isinstance(wanted, dict):
         if plain(answer.obj) != plain(wanted):
-            problems.append(difference(answer.obj, wanted) or "text differs")
+            problems.append(difference(json.loads(plain(answer.obj)), json.loads(plain(wanted))))
     elif isinstance(wanted, dict):
         asked = record.get("request") if isinstance(record.get("request"), dict) else {}
         got, real = (_accepted(o, (asked or {}).get("spec") or {}) for o in (answer.obj, wanted))
