@@ -42,6 +42,10 @@ def _collect(node: Node | None, value: Any, dots: bool) -> Fields:
         name = item_key(node, item)
         if name is None:
             return {}
+        if name in out:
+            # Items with the same key are owned as one, whatever is in them.
+            out[name] = {}
+            continue
         below = {} if node.set_list else _collect(child, item, dots)
         if below and not dots:
             below = {".": {}, **below}
@@ -82,12 +86,15 @@ def compare(node: Node | None, old: Any, new: Any) -> tuple[Fields, Fields]:
         and (new is None or isinstance(new, list))
     ):
         child = node.child("")
-        before = {item_key(node, item): item for item in old or ()}
-        after = {item_key(node, item): item for item in new or ()}
+        before, again = _by_key(node, old)
+        after, twice = _by_key(node, new)
         for name, item in after.items():
             if name is None:
                 return {".": {}}, {}
-            if name not in before:
+            if name in twice or name in again:
+                if twice.get(name, [item]) != again.get(name, [before.get(name)]):
+                    changed[name] = {}
+            elif name not in before:
                 changed[name] = {} if node.set_list else whole(child, item)
             elif before[name] != item:
                 _step(changed, removed, name, child, before[name], item)
@@ -98,6 +105,19 @@ def compare(node: Node | None, old: Any, new: Any) -> tuple[Fields, Fields]:
     if old is None and isinstance(new, dict):
         return whole(node, new) or {".": {}}, {}
     return {".": {}}, {}
+
+
+def _by_key(node: Node, items: Any) -> tuple[dict[str | None, Any], dict[str | None, list[Any]]]:
+    """Return a list's items by key, and all items of those keys that occur more than once."""
+    out: dict[str | None, Any] = {}
+    twice: dict[str | None, list[Any]] = {}
+    for item in items or ():
+        name = item_key(node, item)
+        if name in out:
+            twice.setdefault(name, [out[name]]).append(item)
+        else:
+            out[name] = item
+    return out, twice
 
 
 def _step(changed: Fields, removed: Fields, name: str, child: Node | None, old: Any, new: Any) -> None:

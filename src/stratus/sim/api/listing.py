@@ -16,6 +16,7 @@ from stratus.sim.api.snapshots import continued, exactly, key_of, write_continue
 from stratus.sim.api.status import ApiError, bad_request, not_found
 from stratus.sim.api.tables import Printer
 from stratus.sim.api.watch import Watch
+from stratus.sim.api.yamlform import dump_yaml
 from stratus.sim.store import Store
 
 Obj = dict[str, Any]
@@ -110,10 +111,7 @@ def _included(query: Query) -> str:
 def respond(form: Form, obj: Obj, status: int = 200) -> Response:
     """Return an object in the form asked for."""
     if form.yaml:
-        import yaml
-
-        text = yaml.safe_dump(json.loads(json.dumps(obj)), default_flow_style=False, sort_keys=True, allow_unicode=True)
-        return Response(status, obj, body=text.encode(), content_type="application/yaml")
+        return Response(status, obj, body=dump_yaml(obj).encode(), content_type="application/yaml")
     return Response(status, obj)
 
 

@@ -84,6 +84,8 @@ def prepare_create(resource: Resource, obj: Obj, now: str = "") -> None:
         status = obj.setdefault("status", {})
         status["phase"] = "Pending"
         status["qosClass"] = qos_class(obj["spec"])
+        if (obj["spec"].get("terminationGracePeriodSeconds") or 0) < 0:
+            obj["spec"]["terminationGracePeriodSeconds"] = 1
     elif stored == "namespaces":
         obj["status"] = {"phase": "Active"}
         finalizers = obj.setdefault("spec", {}).get("finalizers") or []

@@ -186,7 +186,7 @@ def _log(server: ApiServer, request: Request, path: Path, resource: Resource, qu
     container = _pick_container(pod["spec"], query.get("container"), path.name)
     previous = query.flag("previous")
     if not pod["spec"].get("nodeName"):
-        return Response(200, body=b"", content_type="text/plain")
+        return Response(204, body=b"", content_type="text/plain")
     state = container_status(pod, container)
     if previous:
         if not ((state or {}).get("lastState") or {}).get("terminated"):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stratus.sim.schema import types
-from stratus.sim.schema.quantity import QuantityError, canonical
+from stratus.sim.schema.quantity import QuantityError, canonical, whole_milli
 from stratus.sim.schema.types import Field, Type
 
 #: Where we are: (where the parent is, key or list index); None at the top.
@@ -132,7 +132,11 @@ class Decoder:
                                 return {k: v if v is not None else "" for k, v in value.items()}
                             raise _mismatch(item, owner, path, "string")
                     return dict(value)
-                return {k: self._value(field, depth + 1, v, (path, k), owner) for k, v in value.items()}
+                out = {k: self._value(field, depth + 1, v, (path, k), owner) for k, v in value.items()}
+                if field.base == types.QUANTITY:
+                    # Lists of resources know nothing smaller than a thousandth.
+                    return {k: whole_milli(v) for k, v in out.items()}
+                return out
             if type(value) is not list:
                 raise _mismatch(value, owner, path, _rest(field, depth))
             return [self._item(field, depth + 1, v, (path, i), owner) for i, v in enumerate(value)]

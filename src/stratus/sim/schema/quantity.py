@@ -80,6 +80,13 @@ def render(value: Fraction, form: str = "decimal") -> str:
     return f"{nano}{_DECIMAL_NAMES[exponent]}"
 
 
+def whole_milli(text: str) -> str:
+    """Return a (canonical) quantity rounded up to thousandths."""
+    if not text.endswith(("n", "u")):
+        return text
+    return render(Fraction(math.ceil(parse(text) * 1000), 1000))
+
+
 def form_of(text: object) -> str:
     """Return the format a quantity is written in."""
     return _split(str(text).strip())[1]
