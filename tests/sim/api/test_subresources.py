@@ -31,7 +31,7 @@ def test_scale_reads_and_writes_replicas(call: Any, make: Any) -> None:
 
 def test_logs(call: Any, make: Any, api: Any) -> None:
     call("POST", f"{CORE}/pods", make.pod())
-    assert call("GET", f"{CORE}/pods/p/log") == (200, "")
+    assert call("GET", f"{CORE}/pods/p/log") == (204, "")
     make.run_pod(api, "p")
     assert call("GET", f"{CORE}/pods/p/log")[1] == "c line 0\nc line 1\nc line 2\n"
     assert call("GET", f"{CORE}/pods/p/log?tailLines=1")[1] == "c line 2\n"

@@ -11,7 +11,7 @@ def _dumper() -> Any:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Writes texts plain where they are texts plainly, else in double quotes; no text is folded."""
+        """Writes texts plain where they are texts plainly, else in double quotes."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True
@@ -31,5 +31,5 @@ def dump_yaml(obj: Any) -> str:
     """Return an object of plain JSON values as a YAML document."""
     import yaml
 
-    text: str = yaml.dump(obj, Dumper=_dumper(), sort_keys=True, allow_unicode=True, width=1 << 20)
+    text: str = yaml.dump(obj, Dumper=_dumper(), sort_keys=True, allow_unicode=True)
     return text
