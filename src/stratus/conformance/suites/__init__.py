@@ -7,7 +7,16 @@ from stratus.conformance.suites.base import Suite
 
 def all_suites() -> tuple[Suite, ...]:
     """Return every suite, in the order of the recordings' README."""
-    from stratus.conformance.suites import defaulting, discovery, patches, reads, sessions, tables, validation
+    from stratus.conformance.suites import (
+        defaulting,
+        discovery,
+        lifecycles,
+        patches,
+        reads,
+        sessions,
+        tables,
+        validation,
+    )
 
     return (
         discovery.Discovery(),
@@ -17,6 +26,7 @@ def all_suites() -> tuple[Suite, ...]:
         sessions.Sessions(),
         reads.Reads(),
         tables.Tables(),
+        lifecycles.Lifecycles(),
     )
 
 

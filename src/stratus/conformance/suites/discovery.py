@@ -26,8 +26,8 @@ class Discovery:
     name: ClassVar[str] = "discovery"
     about: ClassVar[str] = (
         "status, content type and body: all groups, versions, kinds, verbs, short names, categories and subresources; "
-        "of OpenAPI documents all paths with their parameters and all schemas with their properties. Not compared: prose "
-        "(descriptions), the hash in an OpenAPI address (a checksum of such prose), which build of the server it is, "
+        "of OpenAPI documents all paths with their parameters and all schemas with their properties. Not compared: "
+        "prose (descriptions), the hash in an OpenAPI address (a checksum of such prose), which build the server is, "
         "and the server's own address"
     )
     least: ClassVar[float | None] = 1.0

@@ -82,6 +82,9 @@ def _print(side: Side, record: Json, records: list[Json]) -> str:
         _make_room(world, record, objects)
         for obj in objects:
             world.place(obj)
+        if "watch_lines" in record:
+            # After everything that the pods' states tell of.
+            world.reach(latest + 600.0)
         found = _ask(world, record)
         # The moment of printing was not recorded: one that explains every age must exist.
         wanted = record.get("table") or record.get("response") or {}
@@ -161,7 +164,7 @@ def _event(event: Any) -> Any:
 
 
 def _timeless(cell: Any) -> Any:
-    return re.sub(r"\b(\d+d)?(\d+h)?(\d+m)?(\d+s)?\b(?=$| ago\))", "T", cell) if isinstance(cell, str) else cell
+    return re.sub(r"\b(\d+[dhms])+(?=$| ago\))", "T", cell) if isinstance(cell, str) else cell
 
 
 def _neutral(obj: Any) -> Any:

@@ -1,0 +1,106 @@
+"""lifecycles/: scenarios over time, and the states, reasons and events that pods go through."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from stratus.conformance.golden import Golden
+from stratus.conformance.lab import Lab
+from stratus.conformance.matrix import Outcome
+from stratus.conformance.stories import Story, compare, recorded
+from stratus.conformance.suites.base import Chosen, Json, attempt
+from stratus.conformance.words import LETTERS
+from stratus.conformance.world import IMAGES, Side
+from stratus.sim.furniture import node_object
+
+INDEX = "index.json"
+
+
+class Lifecycles:
+    """The recorded commands, at their moments on a virtual clock, lead to the recorded states and events."""
+
+    name: ClassVar[str] = "lifecycles"
+    about: ClassVar[str] = (
+        "per pod the sequence of phases and container states with reasons and messages, per object the sequence of "
+        "event types, reasons and texts"
+    )
+    least: ClassVar[float | None] = 0.95
+    measures: ClassVar[Mapping[str, float | None]] = {"pods": None, "events": None}
+    live: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
+
+    def replay(self, golden: Golden, side: Side, chosen: Chosen) -> Iterator[Outcome]:
+        """Replay each scenario in a cluster of its own."""
+        for entry in golden.document(f"{self.name}/{INDEX}"):
+            name = entry["scenario"]
+            if not chosen(name):
+                continue
+
+            def run(name: str = name, file: str = entry["file"]) -> Outcome:
+                records = golden.records(f"{self.name}/{file.rpartition('/')[2]}")
+                lab = Lab(nodes=0)
+                try:
+                    problems = compare(replay(lab, records), recorded(records))
+                finally:
+                    lab.close()
+                measures = {
+                    "pods": not any(p.startswith("pod") for p in problems),
+                    "events": not any(p.startswith("events") for p in problems),
+                }
+                reason = "; ".join(problems)[:900]
+                return Outcome(case=name, kind=name, passed=not problems, reason=reason, measures=measures)
+
+            yield attempt(name, name, run, self.measures)
+
+
+def replay(lab: Lab, records: list[Json]) -> Story:
+    """Do what the recording did, at its moments, and tell what happened."""
+    namespace = records[0]["namespace"]
+    store = lab.store
+    store.delete("storageclasses.storage.k8s.io", "", "standard")
+    for number in range(1, 5):
+        taints = [{"key": "dedicated", "value": "lab", "effect": "NoSchedule"}] if number > 2 else None
+        store.create("nodes", node_object(f"node{number}", number, lab.clock.now(), cpu="2", pods=60, taints=taints))
+    for image in IMAGES:
+        lab.control.kubelet.images.preload(image, ["node1", "node2"])
+    lab.control.kubelet.images.preload("registry.local/demo/app:v1", ["node4"])
+    lab.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    lab.advance(0.5)
+    lab.history.clear()
+    begin = lab.clock.now()
+    names: dict[str, str] = {}
+    end = max(r.get("t", 0) for r in records if r["type"] in ("ADDED", "MODIFIED", "DELETED"))
+    for record in records:
+        if record["type"] == "COMMAND":
+            lab.clock.advance_to(begin + record["t"])
+            argv = [here(lab, namespace, names, word) for word in record["argv"][3:]]
+            if record["rc"] == 0 or argv[0] == "drain":
+                lab.kubectl(argv, namespace, record["stdin"] or "")
+            elif argv[0] == "apply":
+                lab.apply(record["stdin"], namespace, ok=False)
+        elif record["type"] == "REQUEST":
+            lab.clock.advance_to(begin + record["t"])
+            body = json.loads(here(lab, namespace, names, json.dumps(record["body"])))
+            lab.request(record["method"], here(lab, namespace, names, record["path"]), body, ok=False)
+        elif record["type"] == "MARK" and record["mark"].startswith("kubelet of"):
+            lab.clock.advance_to(begin + record["t"])
+            stop = record["mark"].endswith("stops")
+            (lab.control.kubelet.stop_node if stop else lab.control.kubelet.start_node)(record["mark"].split()[2])
+            lab.control.drain()
+    lab.clock.advance_to(begin + end + 1.0)
+    story = Story()
+    for _, change in lab.history:
+        involved = change.object.get("involvedObject") or {}
+        if change.object["metadata"].get("namespace") == namespace or involved.get("kind") == "Node":
+            story.add(change.object["kind"], change.type, change.object)
+    return story
+
+
+def here(lab: Lab, namespace: str, names: dict[str, str], word: str) -> str:
+    """Put one of our pods where the recording names one of its own."""
+    for found in re.findall(rf"web-{LETTERS}+-{LETTERS}{{5}}", word):
+        word = word.replace(found, names.setdefault(found, lab.pods(namespace)[0]["metadata"]["name"]))
+    return word
