@@ -117,6 +117,7 @@ def furnish(store: Store, now: float, *, nodes: int = 3, cpu: str = "4", memory:
             },
             "provisioner": "emulated.stratus.dev/local",
             "reclaimPolicy": "Delete",
+            "allowVolumeExpansion": True,
             "volumeBindingMode": "WaitForFirstConsumer",
         },
     )

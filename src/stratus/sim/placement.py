@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stratus.sim.podresources import pod_requests
 from stratus.sim.controllers.base import Key
+from stratus.sim.controllers.binding import best
 from stratus.sim.controllers.common import controller_ref, is_true, key_of, matches, pod_finished
+from stratus.sim.podresources import pod_requests
 from stratus.sim.preemption import priority
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.scheduling import (
@@ -349,12 +350,8 @@ class Placement:
                 continue
             kind = self.store.get("storageclasses.storage.k8s.io", "", claim["spec"].get("storageClassName") or "")
             if kind is not None and kind.get("provisioner") == "kubernetes.io/no-provisioner":
-                free = any(
-                    v["spec"].get("storageClassName") == claim["spec"].get("storageClassName")
-                    and not v["spec"].get("claimRef")
-                    for v in self.store.list("persistentvolumes")
-                )
-                if not free:
+                wanted = claim["spec"].get("storageClassName") or ""
+                if best(claim, self.store.list("persistentvolumes"), wanted, node) is None:
                     return VOLUMES
         return None
 

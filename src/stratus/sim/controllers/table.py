@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stratus.sim.controllers.attaching import AttachController
 from stratus.sim.controllers.autoscaling import AutoscalerController
 from stratus.sim.controllers.base import Controller
 from stratus.sim.controllers.clusterdns import ClusterDns
@@ -19,6 +20,7 @@ from stratus.sim.controllers.namespaces import NamespaceController
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.quota import QuotaController
 from stratus.sim.controllers.replicaset import ReplicaSetController
+from stratus.sim.controllers.resizing import ResizeController
 from stratus.sim.controllers.statefulset import StatefulSetController
 from stratus.sim.controllers.volumes import VolumeController
 
@@ -27,6 +29,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     GarbageCollector,
     NodeController,
     VolumeController,
+    AttachController,
+    ResizeController,
     DeploymentController,
     ReplicaSetController,
     StatefulSetController,

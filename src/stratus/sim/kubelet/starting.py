@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from stratus.kit.clock import iso
-from stratus.sim.podresources import qos_class
+from stratus.sim.controllers.attaching import PATIENCE, AttachController
 from stratus.sim.controllers.common import condition, key_of, spread, with_status
 from stratus.sim.kubelet import hooks, timing
 from stratus.sim.kubelet.admitting import refusal
@@ -14,6 +14,7 @@ from stratus.sim.kubelet.environment import ConfigError, environment, mount_all
 from stratus.sim.kubelet.images import go_duration
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
 from stratus.sim.kubelet.status import initialized, phase_of, should_restart
+from stratus.sim.podresources import qos_class
 from stratus.sim.runtime import Run
 from stratus.sim.store import Obj
 
@@ -84,6 +85,18 @@ class Starter:
             delay = min(timing.MOUNT_MOST, 0.5 * 2.0**state.mount_failures)
             state.mount_failures += 1
             self.kubelet.wake_pod(pod, now + delay, "pass")
+            return
+        attach = self.kubelet.control.controllers["attach"]
+        assert isinstance(attach, AttachController)
+        waits = attach.hinders(pod)
+        if waits is not None:
+            # It is called again as soon as that changes.
+            if now >= state.started_at + PATIENCE * (state.mount_failures + 1) - 1e-6:
+                state.mount_failures += 1
+                self.kubelet.control.events.record(
+                    pod, "Warning", "FailedMount", waits, self.kubelet.component, host=state.node
+                )
+            self.kubelet.wake_pod(pod, state.started_at + PATIENCE * (state.mount_failures + 1), "pass")
             return
         state.mounted = True
         state.workers_at = now
