@@ -100,7 +100,7 @@ def track_update(
     if after:
         when = now if changed else (mine or {}).get("time", now)
         out.append(_entry(manager, "Update", api_version, when, after, subresource))
-    return _sorted(out)
+    return ordered(out)
 
 
 def well_formed(entry: Obj) -> bool:
@@ -128,7 +128,8 @@ def _tidy(fields: Fields) -> Fields:
     return {k: _tidy(v) if v else {} for k, v in sorted(fields.items(), key=lambda kv: (kv[0] != ".", kv[0]))}
 
 
-def _sorted(entries: list[Obj]) -> list[Obj]:
+def ordered(entries: list[Obj]) -> list[Obj]:
+    """Return entries in the order the server keeps them."""
     return sorted(entries, key=lambda e: (e.get("operation") != "Apply", e.get("time") or "", e.get("manager") or ""))
 
 
@@ -292,7 +293,7 @@ def apply(
         # An apply that changes nothing leaves no time behind.
         when = now if changed or removed else (mine or {}).get("time", "")
         others.append(_entry(manager, "Apply", api_version, when, fields, subresource))
-    return Applied(obj, _sorted(others))
+    return Applied(obj, ordered(others))
 
 
 def _released(entries: list[Obj], changed: Fields, removed: Fields) -> tuple[list[Obj], list[tuple[Obj, Fields]]]:

@@ -122,7 +122,7 @@ class Patcher:
         validation: str,
         subresource: str,
     ) -> tuple[Obj, bool]:
-        config = self._config(request, resource, path)
+        config = self.configuration(request, resource, path)
         node = node_of(resource)
         managed.check_config(node, config, resource.group_version)
         live = self.rest.store.get(resource.stored, path.namespace, path.name)
@@ -155,7 +155,12 @@ class Patcher:
         )
 
     @staticmethod
-    def _config(request: Request, resource: Resource, path: Path) -> Obj:
+    def configuration(request: Request, resource: Resource, path: Path) -> Obj:
+        """Return the apply configuration a request carries.
+
+        Raises:
+            ApiError: 400 for what is none, or one of another object.
+        """
         if request.obj is not None:
             config = request.obj
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stratus.kit.clock import iso
-from stratus.sim.api import managed, nodes
+from stratus.sim.api import managed, nodes, scaling
 from stratus.sim.api.bodies import decode_object, decode_typed, media_type, read_document
 from stratus.sim.api.connecting import attach, container_names, container_status, exec_, forward, proxy, watched
 from stratus.sim.api.convert import outward
@@ -114,12 +114,14 @@ def _scale(server: ApiServer, request: Request, path: Path, resource: Resource, 
     scale_resource = Resource(
         "autoscaling", "v1", "scales", "Scale", True, "", (), "scales", types.of_kind("autoscaling", "v1", "Scale")
     )
-    if verb == "patch":
-        media = media_type(request)
-        if media == APPLY:
-            media = "application/merge-patch+json"
-        patch = read_patch(request)
-        wanted = server.patcher.change(scale_resource, scale, patch, media)
+    served, now = outward(resource, old), iso(server.clock.now())
+    field = (resource.scale or {}).get("specReplicasPath", ".spec.replicas") if resource.custom else ".spec.replicas"
+    entries: list[Obj] | None = None
+    if verb == "patch" and media_type(request) == APPLY:
+        config = server.patcher.configuration(request, scale_resource, path)
+        wanted, entries = scaling.after_apply(served, field, scale, config, options.manager, now, options.force)
+    elif verb == "patch":
+        wanted = server.patcher.change(scale_resource, scale, read_patch(request), media_type(request))
     else:
         wanted = read_document(request, "Scale", "autoscaling", "v1").value
     new = decode_typed(
@@ -130,12 +132,15 @@ def _scale(server: ApiServer, request: Request, path: Path, resource: Resource, 
     if replicas < 0:
         problems.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
     problems.raise_for("autoscaling", "Scale", path.name)
-    served = outward(resource, old)
-    field = (resource.scale or {}).get("specReplicasPath", ".spec.replicas") if resource.custom else ".spec.replicas"
+    if entries is None:
+        entries = scaling.after_update(served, field, scale, new, options.manager, now)
+    tracked = scaling.handed_back(served, field, entries, resource.group_version)
     changed = _path_set(served, field, replicas)
     version = new["metadata"].get("resourceVersion")
     changed["metadata"] = {**served["metadata"], **({"resourceVersion": version} if version else {})}
-    stored, _ = server.rest.update(resource, path.namespace, path.name, changed, options, subresource="scale")
+    stored, _ = server.rest.update(
+        resource, path.namespace, path.name, changed, options, subresource="scale", apply=lambda new: tracked
+    )
     if not options.dry_run:
         server.drain()
     return Response(200, scale_of(resource, stored))
