@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stratus.sim.cluster import EmbeddedCluster
 from stratus.telemetry.base import Alerts, Logs, Metrics, Telemetry, Traces
 
@@ -109,3 +111,19 @@ def test_alerts_look_like_those_of_prometheus(hotel: EmbeddedCluster) -> None:
     assert "frontend" in error.annotations["summary"]
     assert error.starts_at < hotel.clock.now() - 60
     assert alerts["NoRequestsReceived"].labels["service"] == "recommendation"
+
+
+def test_a_rule_that_cannot_be_evaluated_is_told_and_not_taken_for_silence(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "groups:\n- name: odd\n  rules:\n"
+        "  - {alert: Twice, expr: 'kube_pod_info * on (namespace) group_left () kube_pod_status_phase'}\n"
+        "  - {alert: Fine, expr: 'absent(kube_node_info)'}\n"
+    )
+    with EmbeddedCluster(rules=rules, warmup=60) as cluster:
+        (failure,) = ports(cluster)[3].firing(("some-namespace",))
+        assert failure.name == "PrometheusRuleFailures"
+        assert (failure.labels["rule_group"], failure.labels["rule"]) == ("odd", "Twice")
+        assert "many-to-many" in failure.annotations["description"]
+        with cluster.fork() as twin:
+            assert [a.name for a in ports(twin)[3].firing()] == ["PrometheusRuleFailures"]

@@ -69,6 +69,22 @@ class QueueFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreFigures:
+    """A datastore that answers: connections to it (`busy` of them at work), requests per second, bytes it holds, and
+    how many it may hold (0: no bound of its own).
+    """
+
+    namespace: str
+    name: str
+    kind: str
+    connections: float
+    busy: float
+    rate: float
+    held: float
+    limit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class LinkFigures:
     """What one operation of a service asked of another service, per second; `mean` is in seconds."""
 
@@ -103,3 +119,4 @@ class Tick:
     spans: dict[Served, SpanFigures] = field(default_factory=dict)
     links: dict[Link, LinkFigures] = field(default_factory=dict)
     users: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    stores: tuple[StoreFigures, ...] = ()

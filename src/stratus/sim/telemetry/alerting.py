@@ -180,6 +180,15 @@ class Alerting:
                 table = self._active.get((group.name, number), {})
                 yield from (table[key] for key in sorted(table))
 
+    def failures(self) -> list[tuple[Group, Rule, str]]:
+        """Return the rules whose newest evaluation came to nothing, with the reason."""
+        return [
+            (group, rule, self.errors[group.name, number])
+            for group in self.rules.groups
+            for number, rule in enumerate(group.rules)
+            if (group.name, number) in self.errors
+        ]
+
     def of_rule(self, group: str, number: int) -> list[Active]:
         """Return a rule's alerts as of its newest evaluation."""
         table = self._active.get((group, number), {})

@@ -9,6 +9,11 @@ _WORDS = {
     "traces_span_metrics_": "Of spans, counted by service, operation, kind and status",
     "istio_": "Of requests between workloads of the mesh",
     "kafka_": "Of topics and consumer groups",
+    "redis_": "Of Redis and Valkey, as their exporter asks them",
+    "pg_": "Of PostgreSQL, as its exporter asks it",
+    "mongodb_": "Of MongoDB, as its exporter asks it",
+    "memcached_": "Of memcached, as its exporter asks it",
+    "apiserver_": "Of the API server's requests",
     "locust_": "Of the load generator's requests",
     "probe_": "Of a probe from outside",
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stratus.sim.apps.figures import Tick
 from stratus.sim.apps.schema import TRACED
+from stratus.sim.telemetry.exporters import Stores
 from stratus.sim.telemetry.samples import LabelKey, Sample
 
 #: Upper bounds of the duration histograms, in milliseconds, as the span-metrics connector has them.
@@ -72,6 +73,7 @@ class Counters:
         self.use: dict[tuple[str, str, str], list[float]] = {}
         self.gauges: dict[tuple[str, str, str], tuple[float, float]] = {}
         self.queues: dict[tuple[str, str, str, str], tuple[float, float, int]] = {}
+        self.stores = Stores()
 
     def copy(self) -> Counters:
         """Return an independent copy."""
@@ -82,6 +84,7 @@ class Counters:
         twin.use = {k: list(v) for k, v in self.use.items()}
         twin.gauges = dict(self.gauges)
         twin.queues = dict(self.queues)
+        twin.stores = self.stores.copy()
         return twin
 
     def add(self, ticks: Iterable[Tick]) -> None:
@@ -137,6 +140,7 @@ class Counters:
             self.gauges[key] = (use.memory, use.cpu_limit)
         if len(self.use) > 2 * len(self.gauges) + 64:
             self.use = {k: v for k, v in self.use.items() if k in self.gauges}
+        self.stores.add(tick)
         self.queues = {(q.namespace, q.broker, q.topic, q.group): (q.written, q.lag, q.members) for q in tick.queues}
 
     # what they come to
@@ -170,7 +174,7 @@ class Counters:
             found += _container(key, self.use[key], memory, limit, places.get(key[:2], ""))
         for queue, (written, lag, members) in self.queues.items():
             found += _queue(queue, written, lag, members)
-        return found
+        return found + self.stores.samples()
 
 
 def whole(value: float) -> float:

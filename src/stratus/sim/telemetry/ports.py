@@ -13,6 +13,7 @@ from stratus.sim.quantity import parse_quantity
 from stratus.sim.store import Obj
 from stratus.sim.telemetry.history import History, edge_sums, service_point
 from stratus.sim.telemetry.observatory import Observatory
+from stratus.sim.telemetry.rules import Group, Rule
 from stratus.telemetry.alertdata import alert_of
 from stratus.telemetry.base import Telemetry
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 LOOK_BACK = 15.0
 #: A series holds this many points at most, the newest, as with Prometheus.
 MOST_POINTS = 11_000
+RULE_FAILURES = "PrometheusRuleFailures"
 
 
 class EmbeddedMetrics:
@@ -174,7 +176,9 @@ class EmbeddedLogs:
 
 
 class EmbeddedAlerts:
-    """The rules' firing alerts."""
+    """The rules' firing alerts. A rule that cannot be evaluated fires as `PrometheusRuleFailures`: what it would have
+    told is unknown.
+    """
 
     def __init__(self, observatory: Observatory, lock: threading.RLock) -> None:
         self._observatory = observatory
@@ -185,8 +189,22 @@ class EmbeddedAlerts:
         with self._lock:
             found = [a for a in self._observatory.alerting.active(self._observatory.now()) if a.fired is not None]
             made = [alert_of(dict(a.labels), a.annotations(), iso(a.since), "prometheus") for a in found]
+            now = self._observatory.now()
+            made += [_failure(group, rule, why, now) for group, rule, why in self._observatory.alerting.failures()]
         named = [a.model_copy(update={"labels": {"alertname": a.name, **a.labels}}) for a in made]
         return tuple(a for a in named if not namespaces or not a.namespace or a.namespace in namespaces)
+
+
+def _failure(group: Group, rule: Rule, why: str, now: float) -> Alert:
+    """Return the alert about a rule that cannot be evaluated."""
+    name = rule.alert or rule.record
+    labels = {"alertname": RULE_FAILURES, "severity": "critical", "rule_group": group.name, "rule": name}
+    where = f"Rule {name} of group {group.name}"
+    words = {
+        "summary": f"Rule {name} cannot be evaluated",
+        "description": f"{where} cannot be evaluated: {why}. Whether it should fire is unknown.",
+    }
+    return alert_of(labels, words, iso(now), "prometheus")
 
 
 def embedded_telemetry(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stratus.sim.store import Key, Obj
+from stratus.sim.telemetry.apirequests import NAMES, ApiRequests
 from stratus.sim.telemetry.counters import Counters
 from stratus.sim.telemetry.history import KEPT, History
 from stratus.sim.telemetry.kubestate import samples_of
@@ -100,6 +101,7 @@ class Recorder:
         self._measured: dict[SampleKey, float] = {}
         self.counters = Counters()
         self._counted = -math.inf
+        self.requests = ApiRequests(begun)
 
     def copy_state(self, other: Recorder) -> None:
         """Take over what another recorder has worked out, for a copy of its cluster."""
@@ -117,6 +119,7 @@ class Recorder:
                 twin.at, twin.values = list(steps.at), list(steps.values)
         self.state, self._current = dict(other.state), dict(other._current)
         self._measured, self.counters, self._counted = dict(other._measured), other.counters.copy(), other._counted
+        self.requests = other.requests.copy()
 
     # working out
 
@@ -140,9 +143,11 @@ class Recorder:
         place = tick = 0
         for at in fresh:
             latest: dict[Key, Obj | None] = {}
+            begin = place
             while place < len(versions) and versions[place].at < at:
                 latest[versions[place].key] = versions[place].now
                 place += 1
+            self.requests.note(at, versions[begin:place])
             for key, last in latest.items():
                 self._place(at, key, last)
             first = tick
@@ -165,6 +170,7 @@ class Recorder:
         if self._slots[0] >= start - 0.1 * KEPT:
             return
         self._slots = [at for at in self._slots if at >= start]
+        self.requests.trim(start)
         for name in list(self._steps):
             table = self._steps[name]
             for labels in [k for k, steps in table.items() if not steps.trim(start)]:
@@ -235,7 +241,7 @@ class Recorder:
     def names(self) -> list[str]:
         """Return the names of all metrics there are."""
         self.catch_up()
-        return sorted(self._steps)
+        return sorted({*self._steps, *NAMES})
 
     def select(self, matchers: Sequence[Matcher]) -> Iterable[Series]:
         """Return the series that fit all matchers."""
@@ -243,7 +249,7 @@ class Recorder:
         named = [m for m in matchers if m.label == "__name__"]
         rest = [m for m in matchers if m.label != "__name__"]
         fixed = next((m.value for m in named if m.op == "="), None)
-        names = sorted(self._steps) if fixed is None else [fixed]
+        names = self.names() if fixed is None else [fixed]
         for name in names:
             if all(m.matches(name) for m in named):
                 for series in self._family(name):
@@ -261,6 +267,9 @@ class Recorder:
                     if series is not None:
                         found.append(series)
                 found += self._idle(name)
+                if name in NAMES:
+                    told = self.requests.series(name, grid, self._nodes())
+                    found += [Series(with_target(name, dict(labels)), grid, values) for labels, values in told]
                 # Prometheus goes through series in this order; sums then come out the same to the last digit.
                 found.sort(key=lambda series: sorted(series.labels.items()))
             self._cache[name] = found
@@ -283,6 +292,9 @@ class Recorder:
                 found.append(Series(with_target(name, dict(labels)), base.times, values, base.stale))
         return found
 
+    def _nodes(self) -> int:
+        return sum(key[0] == _NODES for key in self.state)
+
     def _rest(self, labels: dict[str, str]) -> tuple[float, float]:
         """Return (cores, bytes) of a container at rest."""
         pod = self.state.get((_PODS, labels.get("namespace", ""), labels.get("pod", "")))
@@ -300,7 +312,8 @@ class Recorder:
         now = self._now()
         found: list[Sample] = []
         state: dict[Key, Obj] = dict(self.state)
-        for version in self.log.since(self._seen):
+        late_versions = self.log.since(self._seen)
+        for version in late_versions:
             if version.now is None:
                 state.pop(version.key, None)
             else:
@@ -318,6 +331,7 @@ class Recorder:
         try:
             found += self._samples_now(counters)
             found += self._idle_now(found, now)
+            found += self.requests.samples(now, self._nodes(), late_versions)
         finally:
             self.state = kept
         return sorted((name, tuple(sorted(with_target(name, dict(labels)).items())), v) for name, labels, v in found)

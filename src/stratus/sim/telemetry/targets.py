@@ -18,6 +18,7 @@ _TARGETS = (
     (("redis_",), "redis-exporter", "redis-exporter:9121"),
     (("mongodb_",), "mongodb-exporter", "mongodb-exporter:9216"),
     (("pg_",), "postgres-exporter", "postgres-exporter:9187"),
+    (("memcached_",), "memcached-exporter", "memcached-exporter:9150"),
     (("locust_",), "load-generator", "load-generator:8089"),
     (("apiserver_",), "apiserver", "kubernetes.default.svc:443"),
 )
