@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
 
 Key = tuple[str, str]
+#: Seconds after a first failure, and at most, until a key is tried again.
+AGAIN_FIRST, AGAIN_MOST = 0.005, 1000.0
 
 
 class Controller:
@@ -52,6 +54,21 @@ class Controller:
     def wake(self, key: Key, at: float, tag: str = "") -> None:
         """Call `on_timer(key, tag)` at a moment; a later call for the same key and tag replaces this one."""
         self.control.timers.set((self.name, key, tag), at)
+
+    def must_wait(self, key: Key) -> bool:
+        """Tell whether what failed for a key is not to be tried again yet."""
+        return bool(self.clock.now() < self.state.get((key, "again"), (0, 0.0))[1])
+
+    def again(self, key: Key) -> None:
+        """Something failed for a key: try again after 5 ms, doubled each time, up to a quarter of an hour and more."""
+        failures = self.state.get((key, "again"), (0, 0.0))[0] + 1
+        due = self.clock.now() + min(AGAIN_MOST, AGAIN_FIRST * 2.0 ** (failures - 1))
+        self.state[key, "again"] = (failures, due)
+        self.wake(key, due, "again")
+
+    def went_well(self, key: Key) -> None:
+        """Nothing failed for a key this time."""
+        self.state.pop((key, "again"), None)
 
     def event(self, obj: Obj, type_: str, reason: str, message: str) -> None:
         """Record an event about an object in this controller's name."""

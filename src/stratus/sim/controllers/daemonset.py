@@ -23,6 +23,8 @@ from stratus.sim.scheduling import node_matches, tolerates
 from stratus.sim.store import Change, Obj
 
 REVISION = "controller-revision-hash"
+#: A failed pod on a node is replaced at most once in so many seconds, doubled each time up to the most.
+FAILED_FIRST, FAILED_MOST = 1.0, 900.0
 #: Taints that daemon pods live with.
 TOLERATED = tuple(
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": effect}
@@ -94,22 +96,9 @@ class DaemonSetController(Controller):
         for pod in pods:
             by_node.setdefault(self._node_of(pod), []).append(pod)
         should = {n["metadata"]["name"]: self._fits(template, n) for n in nodes}
+        surging = self._bounds(ds, sum(1 for run, _ in should.values() if run))[0] > 0
         for name, (run, stay) in should.items():
-            here = by_node.get(name, [])
-            alive = [p for p in here if "deletionTimestamp" not in p["metadata"]]
-            failed = [p for p in alive if p.get("status", {}).get("phase") in ("Failed", "Succeeded")]
-            for pod in failed:
-                text = f"Found failed daemon pod {key[0]}/{pod['metadata']['name']} on node {name}, will try to kill it"
-                self.event(ds, "Warning", "FailedDaemonPod", text)
-                self._delete(ds, pod)
-            if run and not here:
-                self._create(ds, name, digest)
-            elif not stay:
-                for pod in alive:
-                    if pod not in failed:
-                        self._delete(ds, pod)
-            for pod in [p for p in alive if p not in failed][1:]:
-                self._delete(ds, pod)
+            self._node(ds, key, name, run, stay, by_node.get(name, []), digest, surging)
         for name, here in by_node.items():
             if name not in should:
                 for pod in here:
@@ -118,6 +107,70 @@ class DaemonSetController(Controller):
         self._roll(ds, digest, should)
         self._status(key, digest, should)
         trim(self.store, ds, {revision["metadata"]["name"]})
+
+    def _node(
+        self,
+        ds: Obj,
+        key: Key,
+        name: str,
+        run: bool,
+        stay: bool,
+        here: list[Obj],
+        digest: str,
+        surging: bool,
+    ) -> None:
+        """Have one pod on a node that fits (two while it is being replaced), none on one that does not."""
+        alive = [p for p in here if "deletionTimestamp" not in p["metadata"]]
+        working = []
+        for pod in alive:
+            phase = pod.get("status", {}).get("phase")
+            if phase not in ("Failed", "Succeeded"):
+                working.append(pod)
+                continue
+            where = f"daemon pod {key[0]}/{pod['metadata']['name']} on node {name}"
+            if phase == "Failed":
+                if self._holds_back(key, name):
+                    continue
+                text = f"Found failed {where}, will try to kill it"
+                self.event(ds, "Warning", "FailedDaemonPod", text)
+            else:
+                self.event(ds, "Normal", "SucceededDaemonPod", f"Found succeeded {where}, will try to delete it")
+            self._delete(ds, pod)
+        if run and not here:
+            self._create(ds, name, digest)
+        elif not stay:
+            for pod in working:
+                self._delete(ds, pod)
+        elif len(working) > 1:
+            old = [p for p in working if self._revision(p) != digest]
+            new = [p for p in working if self._revision(p) == digest]
+            extra = [*old[1:], *new[1:]] if surging and old and new else [*new, *old][1:]
+            for pod in sorted(extra, key=lambda p: str(p["metadata"]["creationTimestamp"])):
+                self._delete(ds, pod)
+
+    def _holds_back(self, key: Key, node: str) -> bool:
+        """Tell whether a failed pod is left alone for now: replacing waits a second, doubled up to a quarter hour."""
+        failures, due = self.state.get((key, node), (0, 0.0))
+        now = self.clock.now()
+        if now < due:
+            return True
+        if failures and now - due > 2 * FAILED_MOST:
+            failures = 0
+        wait = min(FAILED_MOST, FAILED_FIRST * 2.0**failures)
+        self.state[key, node] = (failures + 1, now + wait)
+        self.wake(key, now + wait, f"failed {node}")
+        return False
+
+    @staticmethod
+    def _bounds(ds: Obj, desired: int) -> tuple[int, int]:
+        """Return (maxSurge, maxUnavailable) in pods; not both are 0."""
+        strategy = ds["spec"].get("updateStrategy") or {}
+        if strategy.get("type") == "OnDelete":
+            return 0, 0
+        rolling = strategy.get("rollingUpdate") or {}
+        surge = scaled(rolling.get("maxSurge", 0), desired, up=True)
+        unavailable = scaled(rolling.get("maxUnavailable", 1), desired, up=True)
+        return surge, unavailable if surge or unavailable else 1
 
     def _pods(self, ds: Obj) -> list[Obj]:
         return [
@@ -139,6 +192,8 @@ class DaemonSetController(Controller):
         return ""
 
     def _create(self, ds: Obj, node: str, digest: str) -> None:
+        if self.must_wait(key_of(ds)):
+            return
         base = ds["metadata"]["name"] + "-"
         name = base + suffix(self.control.rng)
         pod = pod_from_template(ds["spec"]["template"], ds, name, generate=base)
@@ -165,8 +220,9 @@ class DaemonSetController(Controller):
             return
         except AdmissionDenied as denied:
             self.event(ds, "Warning", "FailedCreate", f"Error creating: {denied}")
-            self.wake(key_of(ds), self.clock.now() + 10.0, "retry")
+            self.again(key_of(ds))
             return
+        self.went_well(key_of(ds))
         self.event(ds, "Normal", "SuccessfulCreate", f"Created pod: {name}")
 
     def _delete(self, ds: Obj, pod: Obj) -> None:
@@ -174,27 +230,57 @@ class DaemonSetController(Controller):
         self.event(ds, "Normal", "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
 
     def _roll(self, ds: Obj, digest: str, should: dict[str, tuple[bool, bool]]) -> None:
-        strategy = ds["spec"].get("updateStrategy") or {}
-        if strategy.get("type") == "OnDelete":
+        """Replace old pods within the bounds of the strategy."""
+        if (ds["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
             return
         desired = sum(1 for run, _ in should.values() if run)
-        rolling = strategy.get("rollingUpdate") or {}
-        room = max(1, scaled(rolling.get("maxUnavailable", 1), desired, up=True))
-        minimum, now = ds["spec"].get("minReadySeconds", 0), self.clock.now()
-        pods = [p for p in self._pods(ds) if should.get(self._node_of(p), (False, False))[0]]
-        nodes = {self._node_of(p) for p in pods}
-        unavailable = desired - len(nodes)
-        old: list[Obj] = []
-        for pod in pods:
-            if "deletionTimestamp" in pod["metadata"] or not pod_available(pod, minimum, now):
-                if self._revision(pod) != digest and "deletionTimestamp" not in pod["metadata"]:
-                    # A pod that does not work anyway costs nothing to replace.
-                    self._delete(ds, pod)
+        surge, room = self._bounds(ds, desired)
+        by_node: dict[str, tuple[list[Obj], list[Obj]]] = {n: ([], []) for n, (run, _) in should.items() if run}
+        for pod in self._pods(ds):
+            groups = by_node.get(self._node_of(pod))
+            if groups is not None:
+                groups[self._revision(pod) == digest].append(pod)
+        if surge:
+            self._surge(ds, digest, by_node, surge)
+            return
+        unavailable = 0
+        replace: list[Obj] = []
+        candidates: list[Obj] = []
+        for old, new in by_node.values():
+            if len(old) + len(new) != 1:
                 unavailable += 1
-            elif self._revision(pod) != digest:
-                old.append(pod)
-        for pod in sorted(old, key=lambda p: str(p["metadata"]["name"]))[: max(0, room - unavailable)]:
-            self._delete(ds, pod)
+            elif new:
+                unavailable += not self._available(ds, new[0])
+            elif not self._available(ds, old[0]):
+                # A pod that does not work anyway costs nothing to replace.
+                replace += old
+                unavailable += 1
+            else:
+                candidates += old
+        candidates.sort(key=lambda p: str(p["metadata"]["name"]))
+        for pod in [*replace, *candidates[: max(0, room - unavailable)]]:
+            if "deletionTimestamp" not in pod["metadata"]:
+                self._delete(ds, pod)
+
+    def _surge(self, ds: Obj, digest: str, by_node: dict[str, tuple[list[Obj], list[Obj]]], surge: int) -> None:
+        """Put new pods beside old ones, and remove an old one once the new one beside it is available."""
+        used = 0
+        free: list[str] = []
+        willing: list[str] = []
+        for name, (old, new) in by_node.items():
+            if old and new:
+                if not self._available(ds, new[0]):
+                    used += 1
+                elif "deletionTimestamp" not in old[0]["metadata"]:
+                    self._delete(ds, old[0])
+            elif old:
+                (willing if self._available(ds, old[0]) else free).append(name)
+        for name in [*free, *willing[: max(0, surge - used - len(free))]]:
+            self._create(ds, name, digest)
+
+    def _available(self, ds: Obj, pod: Obj) -> bool:
+        minimum = ds["spec"].get("minReadySeconds", 0)
+        return "deletionTimestamp" not in pod["metadata"] and pod_available(pod, minimum, self.clock.now())
 
     def _status(self, key: Key, digest: str, should: dict[str, tuple[bool, bool]]) -> None:
         ds = self.store.get("daemonsets.apps", *key)
@@ -204,7 +290,8 @@ class DaemonSetController(Controller):
         desired = sum(1 for run, _ in should.values() if run)
         current = misplaced = ready = available = updated = 0
         seen: set[str] = set()
-        for pod in self._pods(ds):
+        # Where two pods share a node for a while, the older one stands for it.
+        for pod in sorted(self._pods(ds), key=lambda p: (p["metadata"]["creationTimestamp"], p["metadata"]["name"])):
             node = self._node_of(pod)
             if node in seen:
                 continue

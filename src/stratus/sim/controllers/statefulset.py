@@ -71,6 +71,7 @@ class StatefulSetController(Controller):
             current = update
         pods = self._pods(sts)
         self._steps(sts, key, pods, current, update)
+        self._retain(sts, key, pods)
         pods = self._pods(self.store.get("statefulsets.apps", *key) or sts)
         self._status(key, pods, current, update)
         trim(self.store, sts, {current, update, *(self._revision(p) for p in pods)})
@@ -114,69 +115,62 @@ class StatefulSetController(Controller):
     # acting
 
     def _steps(self, sts: Obj, key: Key, pods: list[Obj], current: str, update: str) -> None:
+        """Do what may be done now: make and replace pods, then remove surplus ones, then update."""
         spec = sts["spec"]
         ordered = spec.get("podManagementPolicy", "OrderedReady") != "Parallel"
         start = (spec.get("ordinals") or {}).get("start", 0)
         wanted = range(start, start + spec.get("replicas", 1))
         rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
-        partition = rolling.get("partition", 0)
         by_number = {ordinal(p, key[1]): p for p in pods}
+        first_updated = start + rolling.get("partition", 0)
         for number in wanted:
-            pod = by_number.get(number)
-            if pod is not None and pod_finished(pod):
-                if "deletionTimestamp" not in pod["metadata"]:
-                    reason = "RecreatingFailedPod" if pod["status"]["phase"] == "Failed" else "RecreatingTerminatedPod"
-                    how = pod["status"]["phase"].lower()
-                    text = f"StatefulSet {key[0]}/{key[1]} is recreating {how} Pod {pod['metadata']['name']}"
-                    self.event(sts, "Normal", reason, text)
-                    begin_deletion(self.store, "pods", pod, self.clock.now())
-                if ordered:
-                    return
-                continue
-            if pod is None:
-                revision = update if current == update or number >= start + partition else current
-                if current != update and number < self._first_not_updated(by_number, wanted, update):
-                    revision = update if number >= start + partition else current
-                if not self._create(sts, number, revision, update) or ordered:
-                    return
-                continue
-            if ordered and not self._healthy(sts, pod):
+            revision = update if number >= first_updated else current
+            if self._blocks(sts, key, number, by_number, revision, update) and ordered:
                 return
         surplus = sorted((n for n in by_number if n not in wanted), reverse=True)
+        sick = [n for n, p in sorted(by_number.items()) if not self._healthy(sts, p)]
         for number in surplus:
             pod = by_number[number]
             if "deletionTimestamp" in pod["metadata"]:
                 if ordered:
                     return
                 continue
-            if ordered and any(not is_true(by_number[n], "Ready") for n in by_number if n < number and n in wanted):
+            if ordered and sick and sick[0] != number:
                 return
             self._delete(sts, pod)
             if ordered:
                 return
-        if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
-            return
-        room = scaled(rolling.get("maxUnavailable", 1), max(1, len(wanted)), up=True) or 1
-        unhealthy = 0
-        for number in reversed(wanted):
-            pod = by_number.get(number)
-            if pod is None or number < start + partition:
-                continue
-            if self._revision(pod) != update and "deletionTimestamp" not in pod["metadata"]:
-                self._delete(sts, pod)
-                unhealthy += 1
-            elif not self._healthy(sts, pod):
-                unhealthy += 1
-            if unhealthy >= room:
-                return
+        if (spec.get("updateStrategy") or {}).get("type") != "OnDelete":
+            self._update(sts, by_number, wanted, first_updated, update)
 
-    @staticmethod
-    def _first_not_updated(by_number: dict[int, Obj], wanted: range, update: str) -> int:
-        for number in wanted:
+    def _blocks(self, sts: Obj, key: Key, number: int, by_number: dict[int, Obj], revision: str, update: str) -> bool:
+        """See to one pod; tell whether an ordered set has to wait for it."""
+        pod = by_number.get(number)
+        if pod is None:
+            self._create(sts, number, revision, update)
+            return True
+        if pod_finished(pod):
+            if "deletionTimestamp" not in pod["metadata"]:
+                failed = pod["status"]["phase"] == "Failed"
+                reason, how = ("RecreatingFailedPod", "failed") if failed else ("RecreatingTerminatedPod", "terminated")
+                text = f"StatefulSet {key[0]}/{key[1]} is recreating {how} Pod {pod['metadata']['name']}"
+                self.event(sts, "Warning" if failed else "Normal", reason, text)
+                self._delete(sts, pod)
+            return True
+        return not self._healthy(sts, pod)
+
+    def _update(self, sts: Obj, by_number: dict[int, Obj], wanted: range, first: int, update: str) -> None:
+        """Delete old pods from the highest number down, as many as may be away at once."""
+        rolling = (sts["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+        room = max(1, scaled(rolling.get("maxUnavailable", 1), len(wanted), up=False))
+        room -= sum(1 for n in wanted if n not in by_number or not self._healthy(sts, by_number[n]))
+        for number in reversed(wanted):
+            if room <= 0 or number < first:
+                return
             pod = by_number.get(number)
-            if pod is not None and StatefulSetController._revision(pod) != update:
-                return number
-        return wanted.start
+            if pod is not None and self._revision(pod) != update and "deletionTimestamp" not in pod["metadata"]:
+                self._delete(sts, pod)
+                room -= 1
 
     def _delete(self, sts: Obj, pod: Obj) -> None:
         begin_deletion(self.store, "pods", pod, self.clock.now())
@@ -196,6 +190,8 @@ class StatefulSetController(Controller):
 
     def _create(self, sts: Obj, number: int, revision: str, update: str) -> bool:
         set_name, namespace = sts["metadata"]["name"], sts["metadata"]["namespace"]
+        if self.must_wait(key_of(sts)):
+            return False
         name = f"{set_name}-{number}"
         pod = pod_from_template(self._template(sts, revision, update), sts, name, generate=f"{set_name}-")
         pod["metadata"]["labels"] = {
@@ -225,10 +221,11 @@ class StatefulSetController(Controller):
                 raise AdmissionDenied(f'pods "{name}" already exists')
             self.store.create("pods", self.control.admit_pod(pod))
         except AdmissionDenied as denied:
-            text = f"create Pod {name} in StatefulSet {set_name} failed error: {denied}"
+            text = f"Create Pod {name} in StatefulSet {set_name} failed error: {denied}"
             self.event(sts, "Warning", "FailedCreate", text)
-            self.wake(key_of(sts), self.clock.now() + 10.0, "retry")
+            self.again(key_of(sts))
             return False
+        self.went_well(key_of(sts))
         self.event(sts, "Normal", "SuccessfulCreate", f"Create Pod {name} in StatefulSet {set_name} successful")
         return True
 
@@ -251,6 +248,27 @@ class StatefulSetController(Controller):
             },
         )
 
+    def _retain(self, sts: Obj, key: Key, pods: list[Obj]) -> None:
+        """Let claims go with the set, or with pods that are scaled away, where the retention policy says so."""
+        policy = sts["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+        if "Delete" not in policy.values() or not sts["spec"].get("volumeClaimTemplates"):
+            return
+        start = (sts["spec"].get("ordinals") or {}).get("start", 0)
+        wanted = range(start, start + sts["spec"].get("replicas", 1))
+        for pod in pods:
+            kept = ordinal(pod, key[1]) in wanted
+            owner = None
+            if not kept and policy.get("whenScaled") == "Delete":
+                owner = {**owner_reference(pod), "kind": "Pod", "apiVersion": "v1"}
+            elif policy.get("whenDeleted") == "Delete":
+                owner = owner_reference(sts)
+            for template in sts["spec"]["volumeClaimTemplates"]:
+                name = f"{template['metadata']['name']}-{pod['metadata']['name']}"
+                claim = self.store.get("persistentvolumeclaims", key[0], name)
+                if claim is not None and (claim["metadata"].get("ownerReferences") or []) != ([owner] if owner else []):
+                    refs = [owner] if owner else None
+                    self.store.update("persistentvolumeclaims", with_meta(claim, ownerReferences=refs))
+
     # status
 
     def _status(self, key: Key, pods: list[Obj], current: str, update: str) -> None:
@@ -259,7 +277,7 @@ class StatefulSetController(Controller):
             return
         now = self.clock.now()
         minimum = sts["spec"].get("minReadySeconds", 0)
-        made = [p for p in pods if not pod_finished(p)]
+        made = pods
         ready = sum(1 for p in made if is_true(p, "Ready"))
         available = sum(1 for p in made if pod_available(p, minimum, now))
         alive = [p for p in made if "deletionTimestamp" not in p["metadata"]]
