@@ -278,8 +278,8 @@ def test_a_provisioner_that_does_not_run(lab: Any) -> None:
             "Normal",
             "ExternalProvisioning",
             "Waiting for a volume to be created either by the external provisioner 'ebs.csi.aws.com' or manually by "
-            "the system administrator. If volume creation is delayed, please verify that the provisioner is running and "
-            "correctly registered.",
+            "the system administrator. If volume creation is delayed, please verify that the provisioner is running "
+            "and correctly registered.",
         )
     ]
     assert count(lab, "ExternalProvisioning") == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stratus.sim.controllers.accounts import AccountController
 from stratus.sim.controllers.attaching import AttachController
 from stratus.sim.controllers.autoscaling import AutoscalerController
 from stratus.sim.controllers.base import Controller
@@ -26,6 +27,7 @@ from stratus.sim.controllers.volumes import VolumeController
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     NamespaceController,
+    AccountController,
     GarbageCollector,
     NodeController,
     VolumeController,
