@@ -185,6 +185,15 @@ def subtract(a: Fields, b: Fields) -> Fields:
     return out
 
 
+def with_containers(fields: Fields) -> Fields:
+    """Return a set with every named field that holds a member a member too."""
+    out: Fields = {}
+    for key, inner in fields.items():
+        below = with_containers(inner) if inner else inner
+        out[key] = {".": {}, **below} if below and key.startswith("f:") else below
+    return out
+
+
 def intersect(a: Fields, b: Fields) -> Fields:
     """Return the paths in both root sets."""
     out: Fields = {}

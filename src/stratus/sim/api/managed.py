@@ -274,7 +274,9 @@ def apply(
     theirs: Fields = {}
     for entry in others:
         theirs = fieldsets.merge(theirs, entry.get("fieldsV1") or {})
-    gone = fieldsets.subtract(fieldsets.subtract((mine or {}).get("fieldsV1") or {}, fields), theirs)
+    # A map some field of which is still owned stays, though nobody may own it as such.
+    kept = fieldsets.with_containers(fieldsets.merge(theirs, fields))
+    gone = fieldsets.subtract((mine or {}).get("fieldsV1") or {}, kept)
     if gone:
         obj = fieldsets.without(node, obj, gone)
     changed, removed = fieldsets.compare(node, live, obj) if live is not None else ({".": {}}, {})

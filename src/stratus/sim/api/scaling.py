@@ -95,7 +95,7 @@ def after_apply(
 def handed_back(parent: Obj, path: str, entries: list[Obj], version: str) -> list[Obj]:
     """Return the object's managedFields, given who owns its replicas now."""
     place = _path(path)
-    now_owned = {_key(e): e for e in entries}
+    now_owned = {_key(e): e for e in entries if _owns(e.get("fieldsV1") or {}, _path("spec.replicas"))}
     out = []
     for entry in parent["metadata"].get("managedFields") or []:
         fields = entry.get("fieldsV1") or {}
