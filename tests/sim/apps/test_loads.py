@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stratus.errors import UsageError
+
 from .building import NS, Obj, application, edge, errors, program, rate, started, tick, workload
 
 
@@ -73,3 +75,58 @@ def test_something_outside_that_takes_too_long_is_given_up(tmp_path: Path) -> No
     with started(tmp_path, outward("api.partner", wait_ms=3000), 60) as cluster:
         assert errors(cluster) == 1.0
         assert edge(cluster, "front", "api.partner").p99 == pytest.approx(1, rel=0.05)
+
+
+def told_where() -> Obj:
+    bots = program("bots", {}, targets={"shop": {"address": {"env": "SHOP"}, "protocol": "http"}})
+    env = {"env": [{"name": "SHOP", "value": "http://front:80"}, {"name": "USERS", "value": "4"}]}
+    objects = [*workload("front"), *workload("bots", container=env)]
+    programs = {"front": program("front", {"get": {"cpu_ms": 1}, "other": {"cpu_ms": 1}}), "bots": bots}
+    mix = [{"operation": "get", "share": 3}, {"operation": "other", "share": 1}]
+    load = {"program": "bots", "target": "shop", "users": {"env": "USERS"}, "mix": mix}
+    return application(programs, objects, 5.0, load=load)
+
+
+def test_a_load_generator_is_told_where_to_go_and_how_many_it_is(tmp_path: Path) -> None:
+    with started(tmp_path, told_where(), 60) as cluster:
+        assert rate(cluster, "front") == pytest.approx(20, rel=0.15)
+        assert set(tick(cluster).users) == {(NS, "get"), (NS, "other")}
+        hands = cluster.faulting.hands
+        env = [{"name": "USERS", "value": "8"}]
+        part = {"spec": {"template": {"spec": {"containers": [{"name": "bots", "env": env}]}}}}
+        hands.patch("Deployment", NS, "bots", part, "application/strategic-merge-patch+json")
+        cluster.advance(60)
+        assert rate(cluster, "front") == pytest.approx(40, rel=0.15)
+        env[0] = {"name": "SHOP", "value": "http://nowhere:80"}
+        hands.patch("Deployment", NS, "bots", part, "application/strategic-merge-patch+json")
+        cluster.advance(60)
+        asked, failed = tick(cluster).users[NS, "get"]
+        assert asked == pytest.approx(failed) == pytest.approx(30, rel=0.15)
+        assert (NS, "front") not in tick(cluster).services
+
+
+def test_users_are_counted_whoever_makes_the_load(tmp_path: Path) -> None:
+    with started(tmp_path, told_where(), 60) as cluster:
+        text = cluster.observatory.scrape()
+        assert (
+            f'locust_requests_num_requests{{instance="load-generator:8089",job="load-generator",method="GET",name="/get",namespace="{NS}"}}'
+            in text
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"load": {"target": "shop"}}, "name it"),
+        ({"load": {"program": "bots", "target": "store"}}, "has no target 'store'"),
+        ({"effects": [{"setting": {"env": "X"}, "requests": {"gone": 2}}]}, "no requests for 'gone' in load.mix"),
+    ],
+)
+def test_a_load_that_does_not_fit_its_program_is_refused(tmp_path: Path, change: Obj, said: str) -> None:
+    app = told_where()
+    if "load" in change:
+        app["load"] = {k: v for k, v in app["load"].items() if k not in ("program", "target", "users")} | change["load"]
+    else:
+        app["programs"]["bots"] |= change
+    with pytest.raises(UsageError, match=said):
+        started(tmp_path, app)

@@ -71,3 +71,53 @@ def test_addresses_and_logins_are_kept() -> None:
     found = read_settings(one, {"P": "secret"}, FILES.get)
     assert found.addresses == {"db": ("db", 1)}
     assert found.logins == {"db": ("admin", "secret")}
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "wanted"),
+    [
+        ("postgres://u:p@db/shop?sslmode=off", "^postgres://(?:[^@/]*@)?([^/?]+)", "db"),
+        ("Host=db;Username=u;Password=p", "(?i)host=([^;]+)", "db"),
+        ("host=db user=u dbname=shop", r"\buser=(\S+)", "u"),
+    ],
+)
+def test_a_setting_is_cut_out_of_a_connection_string(text: str, pattern: str, wanted: str) -> None:
+    assert look_up(Value(env="DSN", pattern=pattern), {"DSN": text}, {}.get) == wanted
+    assert (
+        look_up(Value(file="/d.json", key="dsn", pattern=pattern), {}, {"/d.json": f'{{"dsn": "{text}"}}'}.get)
+        == wanted
+    )
+
+
+def test_a_text_without_the_setting_holds_none() -> None:
+    with pytest.raises(MissingSetting, match="DSN"):
+        look_up(Value(env="DSN", pattern="host=(.+)"), {"DSN": "nothing"}, {}.get)
+    assert look_up(Value(env="DSN", pattern="port=(.+)", default="5432"), {"DSN": "nothing"}, {}.get) == "5432"
+
+
+@pytest.mark.parametrize(("pattern", "said"), [("host=.+", "parentheses"), ("(", "no regular expression")])
+def test_a_pattern_has_one_part_that_is_the_setting(pattern: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Value(env="DSN", pattern=pattern)
+
+
+def test_a_user_and_a_scheme_are_no_part_of_an_address() -> None:
+    assert split_address("amqp://user:secret@queue:5672/vhost") == ("queue", 5672)
+
+
+def test_a_program_listens_where_it_is_told() -> None:
+    told = program(ports=[8080, 9000], listens={"env": "PORT"}, startup={"missing": ["no {setting}"], "exit_code": 3})
+    assert read_settings(told, {"PORT": "9090"}, {}.get).ports == {9090, 9000}
+    assert read_settings(program(ports=[1]), {}, {}.get).ports == {1}
+    assert read_settings(told, {}, {}.get).doomed == (("no PORT",), 3)
+    # What Kubernetes itself puts there for a Service of that name is the address of a Service.
+    assert read_settings(told, {"PORT": "tcp://10.96.0.7:8080"}, {}.get).doomed == (
+        ("no PORT ('tcp://10.96.0.7:8080' is no port)",),
+        3,
+    )
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("12", 12), ("2.5", 2.5), ("many", 0), ("-3", 0)])
+def test_the_number_of_users_is_read_like_any_setting(text: str, wanted: float) -> None:
+    assert read_settings(program(), {"USERS": text}, {}.get, Value(env="USERS")).users == wanted
+    assert read_settings(program(), {"USERS": text}, {}.get).users == 1
