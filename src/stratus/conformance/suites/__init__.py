@@ -8,6 +8,7 @@ from stratus.conformance.suites.base import Suite
 def all_suites() -> tuple[Suite, ...]:
     """Return every suite, in the order of the recordings' README."""
     from stratus.conformance.suites import (
+        concurrency,
         defaulting,
         discovery,
         lifecycles,
@@ -26,6 +27,7 @@ def all_suites() -> tuple[Suite, ...]:
         sessions.Sessions(),
         reads.Reads(),
         tables.Tables(),
+        concurrency.Concurrency(),
         lifecycles.Lifecycles(),
     )
 

@@ -1,0 +1,459 @@
+"""concurrency.jsonl: several writers, preconditions, deletion, and ways to take a change back, step by step."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from stratus.conformance.adoption import adopt
+from stratus.conformance.golden import Golden
+from stratus.conformance.matrix import Outcome
+from stratus.conformance.normal import TIME, UID, difference, neutral
+from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt
+from stratus.conformance.suites.reads import whole
+from stratus.conformance.timeline import Key, key_of
+from stratus.conformance.words import LETTERS
+from stratus.conformance.world import Answer, EmbeddedWorld, Side
+from stratus.kit.clock import parse_iso
+
+PODS = re.compile(
+    rf"(?<=[a-z0-9])-{LETTERS}{{8,10}}-{LETTERS}{{5}}(?![a-z0-9])|(?<=[a-z0-9])-{LETTERS}{{5}}(?![a-z0-9])"
+)
+_HASHES = re.compile(rf"(?<=[a-z0-9])-{LETTERS}{{6,10}}(?![a-z0-9])")
+_HASH_LABEL = re.compile(r'"(pod-template-hash|controller-revision-hash|controller.kubernetes.io/hash)": "[\w-]+"')
+_TYPE = ("apiVersion", "kind")
+_ADDRESS = re.compile(r"\b10\.(96|244)\.\d+\.\d+\b")
+_PORT = re.compile(r'("nodePort": |: )3[0-2]\d{3}\b')
+_VERSIONS = re.compile(r'(\\?"resourceVersion\\?": ?\\?")\d+|(current: |ResourceVersion in metadata: |record \()\d+')
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----")
+#: A word of a name that was generated: it stands for one of ours.
+_NAME = re.compile(rf"\b[a-z0-9][a-z0-9-]*-{LETTERS}{{5,10}}\b")
+
+
+class Concurrency:
+    """The steps of each case, one after the other, get the recorded answers."""
+
+    name: ClassVar[str] = "concurrency.jsonl"
+    about: ClassVar[str] = (
+        "per step the status and the whole answer (of objects without the status that controllers write), watch "
+        "events, and the objects that are there at the moments at which the recording looked"
+    )
+    least: ClassVar[float | None] = None
+    measures: ClassVar[Mapping[str, float | None]] = {"statuses": None}
+    live: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
+
+    def replay(self, golden: Golden, side: Side, chosen: Chosen) -> Iterator[Outcome]:
+        """Play each case in a cluster of its own in which controllers work."""
+        for index, record in enumerate(golden.records(self.name)):
+            case = f"{index}/{record['case']}"
+            if not chosen(case):
+                continue
+
+            def run(case: str = case, record: Json = record) -> Outcome:
+                world = side.world("conc", "conc2", "conc3", running=True, moment=begin(record["steps"]))
+                assert isinstance(world, EmbeddedWorld)
+                try:
+                    found = existing(world, record["steps"])
+                    return Play(world, found).case(case, record)
+                finally:
+                    world.close()
+
+            yield attempt(case, _kind(record), run, self.measures)
+
+
+def _kind(record: Json) -> str:
+    for step in record["steps"]:
+        for document in (step.get("body"), step.get("response")):
+            if isinstance(document, dict) and document.get("kind") not in (None, "Status", "DeleteOptions"):
+                return str(document["kind"]).removesuffix("List")
+    return "(other)"
+
+
+class Play:
+    """One case on its way: what is recorded under other uids, versions and names is translated into ours."""
+
+    def __init__(self, world: EmbeddedWorld, found: dict[Key, Json]) -> None:
+        self._world = world
+        self._found = found
+        self._ours: dict[str, str] = {}
+        self._versions: dict[str, str] = {}
+        self._continue = ""
+
+    def case(self, case: str, record: Json) -> Outcome:
+        """Play all steps."""
+        problems, statuses = [], True
+        for step in record["steps"]:
+            found, same = self._step(step)
+            statuses &= same
+            if found:
+                problems.append(f"{step['what']}: {found}")
+        return Outcome(
+            case=case,
+            kind=_kind(record),
+            passed=not problems,
+            reason="; ".join(problems)[:900],
+            measures={"statuses": statuses},
+        )
+
+    def _step(self, step: Json) -> tuple[str, bool]:
+        if "seconds" in step:
+            self._world.reach(self._world.cluster.clock.now() + float(step["seconds"]))
+            return "", True
+        if "objects" in step:
+            return self._observe(step["objects"]), True
+        if "results" in step:
+            return self._race(step["results"])
+        if "requests" in step:
+            problems, same = [], True
+            for request in step["requests"]:
+                found, good = self._request(request, agent="kubectl")
+                same &= good
+                if found:
+                    problems.append(f"{request['method']} {request['path'].partition('?')[0]}: {found}")
+            return "; ".join(problems), same
+        if "method" in step:
+            return self._request(step)
+        return "", True
+
+    def _request(self, step: Json, agent: str = "") -> tuple[str, bool]:
+        body = step.get("body")
+        if body is None:
+            body = step.get("body_raw")
+        media = step.get("content_type")
+        path = self._translate(step["path"])
+        if "continue=" in path and self._continue:
+            path = re.sub(r"continue=[^&]+", f"continue={self._continue}", path)
+        text: Any = None if body is None else self._translate(body if isinstance(body, str) else json.dumps(body))
+        if step.get("body_protobuf_base64"):
+            text, media = base64.b64decode(step["body_protobuf_base64"]), step["content_type"]
+        if "lines" in step and "resourceVersion=2" in path:
+            path = self._happen(path, step["lines"])
+        answer = self._world.send(step["method"], path, text, media=media, accept="application/json")
+        same = answer.status == step["status"]
+        if not same:
+            message = (answer.obj or {}).get("message", "") if isinstance(answer.obj, dict) else ""
+            return f"status {answer.status}, recorded {step['status']} {message[:200]}", False
+        if "lines" in step and "watch=" in path:
+            return self._watched(answer, step["lines"]), True
+        wanted = step.get("response")
+        if wanted is None and step.get("lines"):
+            wanted = step["lines"][0]
+        if wanted is None:
+            return "", True
+        wanted = self._found.get(id_of(step), wanted)
+        self._learn(wanted, answer.obj)
+        if isinstance(answer.obj, dict):
+            self._continue = (answer.obj.get("metadata") or {}).get("continue") or self._continue
+        keep = "/status" in step["path"]
+        return difference(shape(answer.obj, keep=keep), shape(wanted, keep=keep)), True
+
+    def _watched(self, answer: Answer, lines: list[Any]) -> str:
+        got = [json.loads(line) for line in answer.text.splitlines() if line]
+        want = [json.loads(line) if isinstance(line, str) else line for line in lines]
+        return difference([_event(e) for e in got], [_event(e) for e in want])
+
+    def _happen(self, path: str, lines: list[Any]) -> str:
+        """Make the changes that a recorded watch saw, which are not among the steps; return the path to watch from."""
+        version = re.search(r"resourceVersion=(\d+)", path)
+        assert version is not None
+        if version[1] not in self._versions:
+            self._versions[version[1]] = str(self._world.store.rv)
+            base = path.partition("?")[0]
+            for line in lines:
+                event = json.loads(line) if isinstance(line, str) else line
+                name = event["object"]["metadata"]["name"]
+                meta = {k: v for k, v in event["object"]["metadata"].items() if k in ("name", "labels", "annotations")}
+                body = {**event["object"], "metadata": meta}
+                if event["type"] == "DELETED":
+                    self._world.send("DELETE", f"{base}/{name}")
+                elif event["type"] == "ADDED":
+                    self._world.send("POST", base, body, media="application/json")
+                else:
+                    self._world.send("PUT", f"{base}/{name}", body, media="application/json")
+        return path.replace(version[0], f"resourceVersion={self._versions[version[1]]}")
+
+    def _race(self, results: list[Json]) -> tuple[str, bool]:
+        """Let several writers write what was read last."""
+        found = self._world.store.list("leases.coordination.k8s.io", "conc")
+        lease = next((o for o in found if o["metadata"]["name"] == "race"), None)
+        if lease is None:
+            return "nothing to race for", False
+        path = "/apis/coordination.k8s.io/v1/namespaces/conc/leases/race"
+        statuses = []
+        # Who comes first is chance; here it is who came first in the recording.
+        for result in sorted(results, key=lambda r: r["status"]):
+            body = {**lease, "spec": {**lease["spec"], "holderIdentity": f"w{result['writer']}"}}
+            statuses.append(self._world.send("PUT", path, body, media="application/json").status)
+        wanted = sorted(r["status"] for r in results)
+        return ("" if sorted(statuses) == wanted else f"statuses {sorted(statuses)}, recorded {wanted}"), True
+
+    def _observe(self, objects: list[Any]) -> str:
+        problems = []
+        for wanted in objects:
+            if not isinstance(wanted, dict) or "kind" not in wanted:
+                continue
+            found = self._look(wanted)
+            self._learn(wanted, found)
+            problem = difference(shape(found), shape(wanted))
+            if problem:
+                problems.append(f"{wanted['kind']}: {problem}")
+        return "; ".join(problems)
+
+    def _look(self, wanted: Json) -> Json | None:
+        group, _, version = wanted["apiVersion"].rpartition("/")
+        kind = wanted["kind"].removesuffix("List")
+        resource = self._world.api.registry.of_kind(group, version, kind)
+        if resource is None:
+            return None
+        if "items" not in wanted:
+            meta = wanted["metadata"]
+            return self._world.store.get(resource.stored, meta.get("namespace", ""), self._translate(meta["name"]))
+        spaces = {o["metadata"].get("namespace", "") for o in wanted["items"]}
+        listed = [o for space in sorted(spaces) for o in self._world.store.list(resource.stored, space)]
+        # A list that was asked for with a selector shows only some.
+        common = _common_labels(wanted["items"])
+        picked = [o for o in listed if common.items() <= (o["metadata"].get("labels") or {}).items()]
+        return {**wanted, "items": picked}
+
+    def _learn(self, recorded: Any, ours: Any) -> None:
+        """Note which of our uids, versions and names stand for recorded ones."""
+        if not isinstance(recorded, dict) or not isinstance(ours, dict):
+            return
+        if "items" in recorded:
+            mine = {_plain(o): o for o in ours.get("items") or ()}
+            for item in recorded["items"] or ():
+                self._learn(item, mine.get(_plain(item)))
+            return
+        theirs, here = recorded.get("metadata") or {}, ours.get("metadata") or {}
+        if theirs.get("uid") and here.get("uid"):
+            self._ours[theirs["uid"]] = here["uid"]
+        if theirs.get("resourceVersion") and here.get("resourceVersion"):
+            self._versions[theirs["resourceVersion"]] = here["resourceVersion"]
+        for field in ("clusterIP",):
+            was, now = (recorded.get("spec") or {}).get(field), (ours.get("spec") or {}).get(field)
+            if isinstance(was, str) and isinstance(now, str) and _ADDRESS.fullmatch(was):
+                self._ours[was] = now
+        if theirs.get("generateName") and theirs.get("name") and here.get("name"):
+            self._ours[theirs["name"]] = here["name"]
+
+    def _translate(self, text: str) -> str:
+        text = UID.sub(lambda m: self._ours.get(m[0], m[0]), text)
+        text = _NAME.sub(lambda m: self._ours.get(m[0], m[0]), text)
+        text = _ADDRESS.sub(lambda m: self._ours.get(m[0], m[0]), text)
+        return re.sub(
+            r'((?:resourceVersion"(?:: ?|, "value": ?)"|resourceVersion=|resourceVersion", "value": "))(\d+)',
+            lambda m: m[1] + self._versions.get(m[2], m[2]),
+            text,
+        )
+
+
+def _plain(obj: Json) -> str:
+    return PODS.sub("-NAME", obj["metadata"]["name"])
+
+
+def _common_labels(items: list[Json]) -> dict[str, str]:
+    found: dict[str, str] | None = None
+    for item in items:
+        labels = item["metadata"].get("labels") or {}
+        found = dict(labels) if found is None else {k: v for k, v in found.items() if labels.get(k) == v}
+    return {k: v for k, v in (found or {}).items() if "hash" not in k}
+
+
+def shape(obj: Any, *, keep: bool = False) -> Any:
+    """Return an answer without what differs from run to run; `keep` keeps the status."""
+    if not isinstance(obj, dict):
+        return obj
+    if "items" in obj:
+        items = [shape({k: v for k, v in i.items() if k not in _TYPE}, keep=keep) for i in obj["items"] or ()]
+        return {"kind": obj.get("kind"), "items": sorted(items, key=lambda o: json.dumps(o, sort_keys=True))}
+    out = obj
+    if obj.get("kind") != "Status":
+        out = neutral(obj)
+        if not keep:
+            out.pop("status", None)
+        if out["metadata"].get("ownerReferences"):
+            # How many steps a controller took is timing.
+            out["metadata"].pop("generation", None)
+        kept = (
+            e for e in out["metadata"].get("managedFields") or () if e["manager"] not in ("kubelet", "kube-apiserver")
+        )
+        out["metadata"]["managedFields"] = sorted(kept, key=lambda e: json.dumps(e, sort_keys=True))
+    text = json.dumps(out, sort_keys=True)
+    for pattern, word in (
+        (TIME, "T"),
+        (UID, "U"),
+        (_CERTIFICATE, "C"),
+        (_VERSIONS, r"\1\2N"),
+        (PODS, "-NAME"),
+        (_HASHES, "-HASH"),
+        (_ADDRESS, "IP"),
+        (_PORT, r"\1 PORT"),
+    ):
+        text = pattern.sub(word, text)
+    text = re.sub(r'"nodeName": "node\d"', '"nodeName": "NODE"', text)
+    text = re.sub(r'"(nodePort|healthCheckNodePort)": +PORT', r'"\1": 0', text)
+    return json.loads(_HASH_LABEL.sub(r'"\1": "H"', text))
+
+
+def _event(event: Json) -> Json:
+    return {"type": event["type"], "object": shape(event["object"])}
+
+
+def id_of(step: Json) -> Key:
+    """Return what stands for a step in a map of corrections."""
+    return (step.get("what", ""), step["method"], step["path"], str((step.get("response") or {}) is None))
+
+
+def begin(steps: list[Json]) -> float:
+    """Return the moment just before the first change of a case."""
+    made = [_age(d) for d in _written(steps)]
+    seen = [_age(o) for o in _seen(steps)]
+    first = min((m for m in made if m), default=0.0) or max((m for m in seen if m), default=0.0)
+    return first or parse_iso("2026-11-22T09:40:00Z")
+
+
+def _written(steps: list[Json]) -> Iterator[Json]:
+    for request in _requests(steps):
+        if (
+            request["method"] in ("POST", "PUT", "PATCH")
+            and request["status"] in (200, 201)
+            and isinstance(request.get("response"), dict)
+        ):
+            yield request["response"]
+
+
+def _seen(steps: list[Json]) -> Iterator[Json]:
+    for step in steps:
+        documents = [step.get("response"), *(step.get("objects") or ())]
+        for document in documents:
+            if isinstance(document, dict):
+                yield from document.get("items") or [document]
+
+
+def _age(obj: Json) -> float:
+    """Return the moment of the latest write of an object that is not a controller's, else of its creation."""
+    meta = obj.get("metadata") or {}
+    entries = [
+        e for e in meta.get("managedFields") or () if not re.search("controller|kubelet|scheduler", e["manager"])
+    ]
+    stamps = [e.get("time") for e in entries] + [meta.get("creationTimestamp")]
+    return max((parse_iso(s) for s in stamps if s), default=0.0)
+
+
+def _requests(steps: list[Json]) -> list[Json]:
+    return [r for step in steps for r in step.get("requests", [step]) if "method" in r]
+
+
+def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
+    """Place what was there before a case; return corrected answers of reads that the recording shows after a change."""
+    corrected: dict[Key, Json] = {}
+    placed: dict[Key, Json] = {}
+    start = begin(steps)
+    touched: set[str] = set()
+    for step in steps:
+        for request in step.get("requests", [step]):
+            if "method" in request:
+                _evidence(placed, request, steps, touched)
+        for document in step.get("objects") or ():
+            for obj in whole_of(document):
+                stamp = obj["metadata"].get("creationTimestamp")
+                if stamp and parse_iso(stamp) < start - 1.0 and not _path_of(world, obj) & touched:
+                    placed.setdefault(key_of(obj), obj)
+    for step in steps:
+        # A client that reads, changes and writes: the recording holds the one object it changed, for all three.
+        answer = step.get("response")
+        read = step.get("method") == "GET" and isinstance(answer, dict) and isinstance(answer.get("data"), dict)
+        if read and isinstance(answer, dict) and any(other.get("body") == answer for other in steps):
+            true = _owned_data(answer)
+            corrected[id_of(step)] = true
+            if placed.get(key_of(true)) == answer:
+                placed[key_of(true)] = true
+    order = {"Node": 0, "Deployment": 1, "StatefulSet": 1, "DaemonSet": 1, "Service": 1, "ReplicaSet": 2, "Pod": 4}
+    for obj in sorted(placed.values(), key=lambda o: order.get(o["kind"], 3)):
+        if obj["kind"] not in ("Namespace", "Scale"):
+            world.place(obj)
+    for obj in placed.values():
+        if obj["kind"] == "Pod":
+            adopt(world.cluster.control, obj)
+    return corrected
+
+
+def _evidence(placed: dict[Key, Json], request: Json, steps: list[Json], touched: set[str]) -> None:
+    """Note what a request shows of objects that nobody has written in this case yet; then what it writes itself."""
+    path = request["path"].partition("?")[0]
+    match = RESOURCE.match(path)
+    if match is None:
+        return
+    single = bool(match[6])
+    answer = request.get("response") or (request.get("lines") or [None])[0]
+    status, method = request["status"], request["method"]
+    if method in ("GET", "DELETE") and status == 200 and isinstance(answer, dict):
+        for obj in whole(request["path"], answer):
+            where = path if single else f"{path}/{obj['metadata']['name']}"
+            if where not in touched:
+                placed.setdefault(key_of(obj), _unmarked(obj))
+    if method != "GET" and single and path not in touched and status in (200, 409, 422, 403, 429):
+        known = _witness(path, steps)
+        if known is not None:
+            placed.setdefault(key_of(known), known)
+    if method == "POST" and not single:
+        body = answer if isinstance(answer, dict) and status == 201 else request.get("body")
+        name = ((body or {}).get("metadata") or {}).get("name") if isinstance(body, dict) else None
+        if name:
+            touched.add(f"{path}/{name}")
+    elif method != "GET":
+        touched.add(path)
+
+
+def _path_of(world: EmbeddedWorld, obj: Json) -> set[str]:
+    """Return the path at which an object is written."""
+    group, _, version = obj["apiVersion"].rpartition("/")
+    resource = world.api.registry.of_kind(group, version, obj["kind"])
+    if resource is None:
+        return set()
+    prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
+    space = f"/namespaces/{obj['metadata']['namespace']}" if obj["metadata"].get("namespace") else ""
+    return {f"{prefix}{space}/{resource.name}/{obj['metadata']['name']}"}
+
+
+def whole_of(document: Any) -> list[Json]:
+    """Return the objects of a looked-at document."""
+    if not isinstance(document, dict) or "kind" not in document or document["kind"] == "Status":
+        return []
+    if "items" in document:
+        kind = document["kind"].removesuffix("List")
+        return [{"apiVersion": document["apiVersion"], "kind": kind, **item} for item in document["items"] or ()]
+    return [document]
+
+
+def _unmarked(obj: Json) -> Json:
+    marks = ("deletionTimestamp", "deletionGracePeriodSeconds")
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k not in marks}}
+
+
+def _owned_data(obj: Json) -> Json:
+    owned = {
+        name.removeprefix("f:")
+        for entry in obj["metadata"].get("managedFields") or ()
+        for name in (entry["fieldsV1"].get("f:data") or {})
+    }
+    return {**obj, "data": {k: v for k, v in obj["data"].items() if k in owned}}
+
+
+def _witness(path: str, steps: list[Json]) -> Json | None:
+    """Return the object of a path as anybody in the case shows it in full."""
+    match = RESOURCE.match(path)
+    assert match is not None
+    for request in _requests(steps):
+        for document in (request.get("body"), request.get("response")):
+            if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
+                continue
+            meta = document["metadata"]
+            shown = document.get("kind") not in (None, "Status", "Scale", "Eviction", "DeleteOptions")
+            if shown and meta.get("name") == match[6] and meta.get("uid"):
+                return _unmarked(document)
+    return None
