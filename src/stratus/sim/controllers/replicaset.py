@@ -233,3 +233,15 @@ def _counts_alike(before: Obj, after: Obj) -> bool:
         and before.get("status", {}).get("phase") == after.get("status", {}).get("phase")
         and condition(before, "Ready") == condition(after, "Ready")
     )
+
+
+def _alike(before: Obj, after: Obj) -> bool:
+    """Tell whether two versions of a pod are one to a ReplicaSet: it looks at phase, readiness, owner and labels."""
+    old, new = before["metadata"], after["metadata"]
+    return bool(
+        old.get("deletionTimestamp") == new.get("deletionTimestamp")
+        and old.get("ownerReferences") == new.get("ownerReferences")
+        and old.get("labels") == new.get("labels")
+        and (before.get("status") or {}).get("phase") == (after.get("status") or {}).get("phase")
+        and condition(before, "Ready") == condition(after, "Ready")
+    )
