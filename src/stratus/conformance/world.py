@@ -206,6 +206,26 @@ class EmbeddedWorld:
         """Let the clock come to a moment."""
         self.cluster.clock.advance_to(max(moment, self.cluster.clock.now()))
 
+    def refuse_protobuf(self) -> None:
+        """Answer 415 to every protobuf body from now on, as servers do that know JSON and YAML only."""
+        from stratus.sim.api import Request, Response
+
+        known = self.api.handle
+
+        def handle(request: Request) -> Any:
+            media = request.headers.get("content-type", "").partition(";")[0]
+            if media != "application/vnd.kubernetes.protobuf":
+                return known(request)
+            text = (
+                "the body of the request was in an unknown format - accepted media types include: "
+                "application/json, application/yaml"
+            )
+            head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+            return Response(415, {**head, "message": text, "reason": "UnsupportedMediaType", "code": 415})
+
+        # The one door, for callers in process and over the network alike.
+        self.api.__dict__["handle"] = handle
+
     @property
     def lock(self) -> threading.RLock:
         """Return the lock that whoever touches the cluster holds."""

@@ -11,6 +11,7 @@ def all_suites() -> tuple[Suite, ...]:
         concurrency,
         defaulting,
         discovery,
+        jsononly,
         lifecycles,
         patches,
         reads,
@@ -28,6 +29,8 @@ def all_suites() -> tuple[Suite, ...]:
         reads.Reads(),
         tables.Tables(),
         concurrency.Concurrency(),
+        jsononly.JsonOnly(),
+        jsononly.JsonOnly132(),
         lifecycles.Lifecycles(),
     )
 
