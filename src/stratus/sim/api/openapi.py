@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from typing import Any
 
-from stratus.sim.api import openapipaths
+from stratus.sim.api import openapipaths, openapiv2
 from stratus.sim.api.messages import Response, dump
 from stratus.sim.api.openapischemas import closure, custom_list, custom_name, custom_schema, list_name, list_of
 from stratus.sim.api.resources import GroupVersion, Registry
@@ -54,6 +54,18 @@ class Documents:
         if made is None or made[2] != digest:
             made = self._made[name] = (0, dump(self._make(name)), digest)
         return Response(200, body=made[1], headers={"Etag": f'"{digest}"'})
+
+    def version_2(self, accept: str) -> Response:
+        """Return the document of version 2, in the form asked for."""
+        key = "v2 in protobuf" if openapiv2.PROTOBUF in accept else "v2"
+        digest = hashlib.sha512("".join(self._digest(n) for n in _names(self._registry)).encode()).hexdigest().upper()
+        made = self._made.get(key)
+        if made is None or made[2] != digest:
+            whole = openapiv2.document([self._make(name) for name in _names(self._registry)])
+            body = dump(whole) if key == "v2" else openapiv2.protobuf(whole)
+            made = self._made[key] = (0, body, digest)
+        kind = "application/json" if key == "v2" else openapiv2.PROTOBUF_SENT
+        return Response(200, body=made[1], content_type=kind, headers={"Etag": f'"{digest}"'})
 
     def _group_version(self, name: str) -> GroupVersion | None:
         parts = name.split("/")

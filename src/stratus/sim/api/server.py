@@ -292,6 +292,8 @@ class ApiServer:
             return Response(200, discovery.VERSION)
         if path in ("/api", "/apis"):
             return discovery.roots(self.registry, accept, path == "/api")
+        if path == "/openapi/v2":
+            return self.openapi.version_2(accept)
         if path == "/openapi/v3":
             return self.openapi.index()
         if path.startswith("/openapi/v3/"):
