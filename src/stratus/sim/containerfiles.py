@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stratus.sim.disks import in_use
 from stratus.sim.filesystem import Node, Tree
 from stratus.sim.imagefiles import IMAGE_DIRS, READABLE, image_nodes, system_file
 from stratus.sim.kubelet.environment import MountError, volume_files
@@ -261,7 +262,14 @@ class ContainerFiles:
             return False
         before = shared.nodes.get(inner)
         grows = node.size - (before.size if before is not None else 0)
-        return grows > 0 and shared.size() + grows > room
+        return grows > 0 and shared.size() + self.held(entry) + grows > room
+
+    def held(self, entry: Mount) -> float:
+        """Return the bytes of a claimed volume that are said to be in use."""
+        claim = (entry[2].get("persistentVolumeClaim") or {}).get("claimName")
+        if not claim:
+            return 0.0
+        return in_use(self.runtime.store.get("persistentvolumeclaims", self.pod["metadata"]["namespace"], claim))
 
     def capacity(self, entry: Mount) -> float:
         """Return the bytes a claimed volume holds; 0 when nothing limits it."""
@@ -335,7 +343,8 @@ class ContainerFiles:
             if shared is None:
                 found.append(("tmpfs", where, 8_344_000_000.0, 12_288.0))
             elif room:
-                found.append(("/dev/sdb", where, room, float(shared.size())))
+                held = self.held((where, {}, volume))
+                found.append(("/dev/sdb", where, room, min(float(shared.size()) + held, room)))
             else:
                 medium = (volume.get("emptyDir") or {}).get("medium")
                 device = "tmpfs" if medium == "Memory" else "/dev/sda1"
