@@ -20,6 +20,7 @@ from stratus.sim.apps.stores.brokers import Broker
 from stratus.sim.apps.wire import failure, not_tls, too_late
 from stratus.sim.containerworld import ContainerWorld
 from stratus.sim.controllers.common import controller_ref, key_of
+from stratus.sim.disks import no_space
 from stratus.sim.generic import MIB, RUNC, GenericRuntime, HttpReply, Process
 from stratus.sim.network import Reached
 from stratus.sim.quantity import parse_quantity
@@ -324,6 +325,10 @@ class AppRuntime(GenericRuntime):
         state = self.state_of(server)
         if state is None:
             return None
+        pod = self.store.get("pods", *server.pod)
+        full = no_space(self, pod, state.kind, operation) if pod is not None and pod["spec"].get("volumes") else ""
+        if full:
+            return Trouble(full)
         login = proc.program.targets[target].login
         user, password = proc.logins.get(target, ("", ""))
         caller = Caller(user, password, operation=operation)
