@@ -73,6 +73,9 @@ class Routes:
                 parts[1] if len(parts) > 1 and not bare and not outside else home,
                 host if bare or outside else parts[0],
             )
+        behind = network.behind(source, host, port) if resolved is None or resolved.service is None else None
+        if behind is not None:
+            label = behind
         twisted = self.disturbances.name(proc.pod if proc is not None else None, host)
         if twisted:
             return (NoSuchHost(host) if twisted == "error" else TimedOut(host, port, "DNS answers at random")), label
