@@ -223,6 +223,16 @@ class Network:
         tls = port in (443, 8443) and not insecure
         return self._through(self.ingresses.site(host, path, tls=tls), host, port, choose)
 
+    def behind(self, source: Obj | None, host: str, port: int) -> Key | None:
+        """Return the Service that an Ingress leads a host's requests to, None when none does."""
+        if source is None:
+            if not self._is_site(host):
+                return None
+        elif INGRESS not in self.resolver.lookup(source, host).addresses():
+            return None
+        site = self.ingresses.site(host, "/", tls=port in (443, 8443))
+        return site.service if site.status < 0 else None
+
     def _is_site(self, host: str) -> bool:
         """Tell whether a name that is no Service's is that of a web site rather than `service.namespace`."""
         last = host.rpartition(".")[2]
