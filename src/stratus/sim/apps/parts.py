@@ -59,12 +59,14 @@ class Login(Part):
     Attributes:
         user, password: where the program takes them from.
         database: where the role is needed; `role`: which one.
+        tables: of PostgreSQL, those that it uses (`schema.table`); empty: all of the database.
     """
 
     user: Value
     password: Value
     database: str = ""
     role: str = "readWrite"
+    tables: tuple[str, ...] = ()
 
 
 class Check(Part):

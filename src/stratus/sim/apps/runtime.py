@@ -333,7 +333,7 @@ class AppRuntime(GenericRuntime):
         user, password = proc.logins.get(target, ("", ""))
         caller = Caller(user, password, operation=operation)
         if login is not None:
-            caller = Caller(user, password, login.database, login.role, operation, logs_in=True)
+            caller = Caller(user, password, login.database, login.role, operation, True, login.tables)
         return state.trouble(caller, self.now()) or state.crowd()
 
     def talk(self, pod: Obj, container: Obj, port: int, protocol: str, request: Any, peer: str) -> Any:

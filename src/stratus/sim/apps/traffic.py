@@ -9,13 +9,14 @@ busy things are at the next tick.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stratus.sim.apps.accounting import Accounts
+from stratus.sim.apps.accounting import MIB, Accounts
 from stratus.sim.apps.annotations import annotated_load
 from stratus.sim.apps.chaos.disturbances import Disturbances
 from stratus.sim.apps.consuming import Messages
-from stratus.sim.apps.figures import Tick, UseFigures
+from stratus.sim.apps.figures import StoreFigures, Tick, UseFigures
 from stratus.sim.apps.flags import Flags
 from stratus.sim.apps.flow import Flow, edge_figures, link_figures, service_figures, span_figures
 from stratus.sim.apps.latency import mixed
@@ -25,6 +26,7 @@ from stratus.sim.apps.routes import Routes
 from stratus.sim.apps.runtime import AppRuntime, noise
 from stratus.sim.apps.schema import Application, Load, Target, Value
 from stratus.sim.apps.serving import Serving
+from stratus.sim.apps.stores.base import Peer
 from stratus.sim.apps.telling import Telling
 from stratus.sim.apps.wire import misunderstood
 from stratus.sim.store import Change
@@ -131,11 +133,12 @@ class Traffic:
             spans={served: span_figures(s) for served, s in sorted(flow.spans.items())},
             links=link_figures(flow),
             users=dict(sorted(flow.users.items())),
+            stores=tuple(self._stores(live, now)),
         )
 
     def _count_callers(self, live: list[Proc]) -> None:
         """Tell every datastore who keeps connections to it open, and how many."""
-        found: dict[tuple[str, str], dict[str, float]] = {place: {} for place in self.runtime.databases}
+        found: dict[tuple[str, str], dict[str, Peer]] = {place: {} for place in self.runtime.databases}
         for proc in live:
             if proc.phase == "ending":
                 continue
@@ -150,10 +153,23 @@ class Traffic:
                     if held is not None:
                         pod = self.control.store.get("pods", *proc.pod) or {}
                         address = str((pod.get("status") or {}).get("podIP") or proc.pod[1])
-                        open_ = float(target.pool) or 1.0 + math.ceil(proc.under_way)
-                        held[address] = held.get(address, 0.0) + open_ / len(where)
-        for place, held in found.items():
-            self.runtime.databases[place].callers = held
+                        held[address] = self._peer(proc, name, target, len(where))
+        for place, peers in found.items():
+            self.runtime.databases[place].callers = peers
+
+    @staticmethod
+    def _peer(proc: Proc, name: str, target: Target, servers: int) -> Peer:
+        """Return what a datastore sees of a program that keeps connections to it."""
+        login = target.login
+        calls = (c for o in proc.program.operations.values() for c in o.calls if c.to == name)
+        return Peer(
+            (float(target.pool) or 1.0 + math.ceil(proc.under_way)) / servers,
+            proc.logins.get(name, ("", ""))[0],
+            login.database if login is not None else "",
+            proc.workload,
+            next((c.operation for c in calls), ""),
+            login.tables if login is not None else (),
+        )
 
     def _look(self, now: float, seconds: float) -> None:
         """Forget what was worked out before; connections are kept as long as nothing changed that they rest on."""
@@ -166,9 +182,19 @@ class Traffic:
         for proc in self.runtime.live():
             proc.mods = self.disturbances.on_program(proc, self.flags.mods(proc))
 
+    def _glance(self, proc: Proc) -> None:
+        """Look at one program between two ticks: what there is around it matters only if it has to do with others."""
+        now = self.control.clock.now()
+        if self._known != self.runtime.version and (proc.program.targets or proc.program.flag_file):
+            self._look(now, self.serving.seconds)
+            return
+        self.serving.look(now, self.serving.seconds)
+        if not proc.program.targets and not proc.program.flag_file:
+            proc.mods = self.disturbances.on_program(proc, self.flags.mods(proc))
+
     def success(self, proc: Proc, operation: str) -> tuple[float, str]:
         """Return the share of requests for an operation that would succeed now, and the commonest error."""
-        self._look(self.control.clock.now(), self.serving.seconds)
+        self._glance(proc)
         found = self.serving.outcome(proc, operation)
         if found is None:
             return 0.0, misunderstood(proc.program.protocol, proc.name, operation)
@@ -177,7 +203,7 @@ class Traffic:
     def response(self, proc: Proc, operation: str) -> float:
         """Return the seconds after which an answer may be expected now; empty: of a mere sign of life."""
         if operation:
-            self._look(self.control.clock.now(), self.serving.seconds)
+            self._glance(proc)
             found = self.serving.outcome(proc, operation)
             if found is not None:
                 return mixed(found.parts())[0] if found.silent < 0.5 else NEVER
@@ -239,6 +265,25 @@ class Traffic:
         asked, failed = flow.users.get((namespace, operation), (0.0, 0.0))
         flow.users[namespace, operation] = (asked + rate * hop.calls, failed + rate * hop.errors)
         flow.follow(None, label, hop, rate, 0)
+
+    def _stores(self, live: list[Proc], now: float) -> Iterator[StoreFigures]:
+        for proc in live:
+            store = proc.program.datastore
+            if store is None or store.kind == "kafka" or not proc.serves(now):
+                continue
+            state = self.runtime.databases.get((proc.namespace, proc.workload))
+            peers = state.callers.values() if state is not None else ()
+            bound = getattr(state, "limit", None)
+            yield StoreFigures(
+                proc.namespace,
+                proc.workload,
+                store.kind,
+                math.ceil(sum(p.connections for p in peers)),
+                math.ceil(proc.under_way),
+                proc.rps,
+                MIB + state.memory(now) if state is not None and store.kind in ("redis", "valkey") else proc.memory,
+                float(bound()) if bound is not None else 0.0,
+            )
 
     def _use(self, live: list[Proc]) -> list[UseFigures]:
         return [

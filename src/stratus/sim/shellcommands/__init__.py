@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from stratus.sim.shellcommands import archives, files, looking, names, net, process, rediscli, servers, text, values
+from stratus.sim.shellcommands import (
+    archives,
+    files,
+    looking,
+    names,
+    net,
+    process,
+    psql,
+    rediscli,
+    servers,
+    text,
+    values,
+)
 from stratus.sim.shellcommands.base import COMMANDS
 
 __all__ = [
@@ -14,6 +26,7 @@ __all__ = [
     "names",
     "net",
     "process",
+    "psql",
     "rediscli",
     "servers",
     "text",

@@ -30,6 +30,7 @@ class Bench:
         self.files: dict[str, str] = {}
         self.env: dict[str, str] = {}
         self.at = NOW
+        self.peer = "127.0.0.1:41234"
 
     def run(self, script: str, stdin: str = "", *, tty: bool = False) -> Outcome:
         """Run a script."""
@@ -50,7 +51,7 @@ class Bench:
                 return "no-host", "", None
             if port != self.port:
                 return "refused", "127.0.0.1", None
-            return "reached", "127.0.0.1", self.state.talk(request, self.at, "127.0.0.1:41234")
+            return "reached", "127.0.0.1", self.state.talk(request, self.at, self.peer)
         return {"address": "10.244.1.5", "processes": []}.get(question)
 
     def now(self) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratus.sim.apps.schema import Datastore
-from stratus.sim.apps.stores.base import Boot, Caller
+from stratus.sim.apps.stores.base import Boot, Caller, Peer
 from stratus.sim.apps.stores.redis import RedisState, Valkey
 from stratus.sim.apps.stores.redis.tables import commands, memory_value
 from stratus.sim.shellcommands.rediscli import split
@@ -150,10 +150,10 @@ def test_a_sleeping_server_answers_nobody(bench: Bench) -> None:
 
 def test_too_many_clients_are_turned_away(bench: Bench) -> None:
     bench.run("redis-cli config set maxclients 10")
-    bench.state.callers = {"10.244.1.7": 6.0, "10.244.2.9": 4.0}
+    bench.state.callers = {"10.244.1.7": Peer(6.0), "10.244.2.9": Peer(4.0)}
     assert bench.state.crowd() is None
     assert "addr=10.244.1.7:38005" in bench.out("redis-cli client list")
-    bench.state.callers["10.244.1.8"] = 30.0
+    bench.state.callers["10.244.1.8"] = Peer(30.0)
     found = bench.state.crowd()
     assert found is not None
     assert (found.text, found.share) == ("ERR max number of clients reached", 0.75)

@@ -33,7 +33,7 @@ class Caller:
     Attributes:
         user, password: what it logs in with; `database` and `role`: what it needs there.
         operation: what it asks for.
-        address: where it comes from; `connections`: how many it keeps open.
+        logs_in: whether it logs in at all; `tables`: those it is known to use.
     """
 
     user: str = ""
@@ -41,9 +41,20 @@ class Caller:
     database: str = ""
     role: str = "readWrite"
     operation: str = ""
-    address: str = ""
-    connections: float = 1.0
     logs_in: bool = False
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program that keeps connections open: how many, and as whom, where and for what."""
+
+    connections: float = 1.0
+    user: str = ""
+    database: str = ""
+    name: str = ""
+    operation: str = ""
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class State:
     Attributes:
         cost: factor on the CPU of every operation (a lost index makes it grow).
         emptied: when it last lost what makes it useful as a cache.
-        callers: connections that programs keep open, by address.
+        callers: programs that keep connections open, by address.
         work: requests of programs that it has served since its process began.
     """
 
@@ -76,7 +87,7 @@ class State:
 
     cost: float = 1.0
     emptied: float = 0.0
-    callers: dict[str, float] = field(default_factory=dict)
+    callers: dict[str, Peer] = field(default_factory=dict)
     work: float = 0.0
 
     @classmethod

@@ -55,7 +55,7 @@ def _keyspace(state: RedisState, now: float) -> list[tuple[str, str]]:
 
 def _values(state: RedisState, now: float) -> dict[str, str]:
     used, limit, up = state.used(), state.limit(), max(now - state.started, 0.0)
-    clients = sum(state.callers.values())
+    clients = sum(p.connections for p in state.callers.values())
     run_id = hashlib.sha1(f"{state.name} {state.started}".encode(), usedforsecurity=False).hexdigest()
     peak = max(state.peak, used)
     rss = int(used * 1.3) + 4_600_000

@@ -117,8 +117,8 @@ def _clients(session: Session) -> list[tuple[int, str, int]]:
     """Return (id, line, connections) of everybody who is connected, the session itself last."""
     rows = []
     number_ = 5
-    for address, count in sorted(session.state.callers.items()):
-        for at in range(min(int(count + 0.999), 32)):
+    for address, peer in sorted(session.state.callers.items()):
+        for at in range(min(int(peer.connections + 0.999), 32)):
             rows.append((number_, _client_line(number_, f"{address}:{38000 + at}", 60, "NULL", "N"), 1))
             number_ += 1
     rows.append((session.number, _client_line(session.number, session.peer, 0, "client|list", "N", session), 1))

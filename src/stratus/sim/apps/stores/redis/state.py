@@ -263,7 +263,7 @@ class RedisState(State):
 
     def crowd(self) -> Trouble | None:
         """Return what becomes of connections when there are more than the server takes."""
-        wanted, most = sum(self.callers.values()), float(self.setting("maxclients"))
+        wanted, most = sum(p.connections for p in self.callers.values()), float(self.setting("maxclients"))
         return Trouble("ERR max number of clients reached", 1.0 - most / wanted) if wanted > most else None
 
     def drop_user(self, name: str) -> None:
