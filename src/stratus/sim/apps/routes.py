@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stratus.sim.apps.chaos.disturbances import Disturbances
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.runtime import AppRuntime
+from stratus.sim.ingress import ADDRESS as INGRESS
 from stratus.sim.network import NoSuchHost, Reached, Refused, TimedOut, Turned
 
 if TYPE_CHECKING:
@@ -81,8 +82,14 @@ class Routes:
             return (NoSuchHost(host) if twisted == "error" else TimedOut(host, port, "DNS answers at random")), label
         reached: list[tuple[Proc | None, Reached]] = []
         seen: set[str] = set()
+        # A name with one address need not be looked up for every endpoint behind it.
+        alone = resolved is not None and len(resolved.addresses) == 1 and source is not None
+        address = resolved.addresses[0] if resolved is not None and alone else ""
         for choose in range(MOST):
-            connection = network.connect(source, host, port, choose=choose)
+            if address and address != INGRESS:
+                connection = network.deliver(source, address, port, choose=choose)
+            else:
+                connection = network.connect(source, host, port, choose=choose)
             if not isinstance(connection, Reached):
                 if not reached:
                     return connection, label
