@@ -261,9 +261,12 @@ class EmbeddedCluster:
         now = self.clock.now()
         self._arm(now + TICK)
         self.history.add(self.traffic.run(now, TICK))
+        held = 0.0
         for proc in self.runtime.live():
+            held += proc.memory
             if proc.memory_limit and proc.memory > proc.memory_limit:
                 self.control.kubelet.restart_container(proc.pod, proc.container, reason="OOMKilled", exit_code=137)
+        self.control.kubelet.evictor.consider(held)
         self.control.drain()
 
     def advance(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -507,7 +508,10 @@ class GenericRuntime:
     def _probe_exec(self, pod: Obj, container: Obj, argv: list[str], seconds: float) -> ProbeResult:
         outcome = self._inside(pod, container, argv, "")
         if isinstance(outcome, ExecResult):
-            return ProbeResult(False, outcome.stderr.strip())
+            # The runtime could not even start the command: that counts neither way.
+            number = hashlib.sha256(f"{pod['metadata']['uid']} {argv} {self.now()}".encode()).hexdigest()
+            start = f'rpc error: code = Unknown desc = failed to exec in container: failed to start exec "{number}": '
+            return ProbeResult(False, start + outcome.stderr.strip(), errored=True)
         if outcome.exit_code is None or outcome.elapsed > seconds:
             shown = f"{int(seconds)}s"
             return ProbeResult(False, f'command timed out: "{" ".join(argv)}" timed out after {shown}')
@@ -515,6 +519,11 @@ class GenericRuntime:
         return ProbeResult(outcome.exit_code == 0, text)
 
     # exec
+
+    def read_file(self, pod: Obj, container: Obj, path: str) -> str | None:
+        """Return a file as the latest process of a container left it, None where there is none."""
+        process = self.running.get((pod["metadata"]["uid"], container["name"]))
+        return None if process is None else ContainerWorld(self, pod, container, process).read(path)
 
     def _inside(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> Outcome | ExecResult:
         process = self.process(pod, container)

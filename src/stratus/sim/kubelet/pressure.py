@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stratus.kit.clock import iso
-from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.controllers.common import key_of, pod_finished, with_status
 from stratus.sim.kubelet import timing
 from stratus.sim.kubelet.state import PodState
+from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.scheduling import tolerates
 from stratus.sim.store import Obj
@@ -25,6 +25,8 @@ INTERVAL, TRANSITION = 10.0, 300.0
 #: What a node's own processes use of its memory (bytes), and what must stay free.
 SYSTEM, FREE = 400 * MIB, 100 * MIB
 CRITICAL = 2_000_000_000
+#: A container that holds more than BIG makes its node looked at; less than LEAST fills no node.
+BIG, LEAST = 256 * MIB, 1024 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,20 @@ class Evictor:
         name = (self.kubelet.name, ("", node), "pressure")
         if name not in self.kubelet.control.timers:
             self.kubelet.wake(("", node), timing.on_beat(self.kubelet.clock.now() + INTERVAL, node), "pressure")
+
+    def started(self, pod: Obj, spec: Obj, node: str) -> None:
+        """A container has started on a node; a big one may be one too many."""
+        if self.kubelet.control.runtime.usage(pod, spec)[1] > BIG:
+            self.watch(node)
+
+    def consider(self, held: float) -> None:
+        """All applications together hold so many bytes of memory: look at the nodes if one of them may be full."""
+        if held < LEAST:
+            return
+        for node in self.kubelet.store.list("nodes"):
+            capacity = (node.get("status") or {}).get("capacity") or {}
+            if held > 0.7 * parse_quantity(capacity.get("memory", "16Gi")):
+                self.watch(node["metadata"]["name"])
 
     def evict(self, pod: Obj, state: PodState, message: str, grace: float = 1.0) -> None:
         """End a pod for want of a resource on its node."""

@@ -252,6 +252,7 @@ class Starter:
         kubelet.prober.begin(pod, spec, state, container, instance)
         self.expect(pod, container, run)
         kubelet.wake_pod(pod, now + timing.STARTED, "report")
+        kubelet.evictor.started(pod, spec, state.node)
         return self._post_start(pod, spec, state, container, instance)
 
     def _backs_off(self, pod: Obj, spec: Obj, container: ContainerState, ended: Instance, now: float) -> bool:

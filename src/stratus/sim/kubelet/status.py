@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stratus.kit.clock import iso
-from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.controllers.common import condition
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
+from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.quantity import format_bytes, format_milli
 from stratus.sim.runtime import Run
 from stratus.sim.store import Obj
