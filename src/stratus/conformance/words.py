@@ -27,6 +27,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?<=[a-z0-9])-{LETTERS}{{8,10}}(?![a-z0-9])"), "-HASH"),
     (re.compile(rf"(?<=[a-z0-9])-{LETTERS}{{5}}(?![a-z0-9])"), "-NAME"),
     (re.compile(rf"\b{LETTERS}{{8,10}}\b(?=$|[\",\s])", re.MULTILINE), "HASH"),
+    # Shown in digits alone by the recordings, and so without the quotes that YAML gives such digits.
+    (re.compile(r"((?:machineID|systemUUID|bootID): )\"?[\da-f-]+\"?"), r"\1ID"),
     # Ages: as a column, in parentheses, "over" and "ago"; never settings such as timeout=1s.
     (re.compile(r"(?<![\w=:.\"-])(\d+y)?(\d+d)?(\d+h)?(\d+m)?(\d+(\.\d+)?s)?(?<=[ydhms])(?![\w.])"), "AGE"),
     (re.compile(r"<(invalid|unknown)>(?=$| ago|\s)", re.MULTILINE), "AGE"),

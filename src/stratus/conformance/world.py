@@ -13,6 +13,7 @@ from stratus.conformance.golden import Golden
 if TYPE_CHECKING:
     from stratus.sim.api import User
     from stratus.sim.cluster import EmbeddedCluster
+    from stratus.sim.store import Store
 
 Json = dict[str, Any]
 #: Who asks in the recordings; `anonymous` gives no credentials, `bad token` wrong ones.
@@ -127,9 +128,11 @@ class EmbeddedWorld:
             self.cluster.control.close()
         # The recorded cluster had no metrics server and provided no storage.
         self.api.registry.withhold("metrics.k8s.io")
+        unmetered(self.store)
         autoscaler = self.cluster.control.controllers["autoscaler"]
         assert isinstance(autoscaler, AutoscalerController)
         autoscaler.metered = False
+        without_metrics(self.store)
         self.store.delete("storageclasses.storage.k8s.io", "", "standard")
         self.store.delete("nodes", "", "node1")
         now = self.cluster.clock.now()
@@ -273,6 +276,16 @@ def viewer_binding(name: str = "viewer") -> Json:
     }
 
 
+def without_metrics(store: Store) -> None:
+    """Take what a metrics server brings with it out of the roles."""
+    roles = "clusterroles.rbac.authorization.k8s.io"
+    store.delete(roles, "", "system:aggregated-metrics-reader")
+    for role in list(store.list(roles)):
+        rules = [r for r in role.get("rules") or () if "metrics.k8s.io" not in (r.get("apiGroups") or ())]
+        if rules != (role.get("rules") or []):
+            store.update(roles, {**role, "rules": rules})
+
+
 def root_certificate(namespace: str) -> Json:
     """Return the ConfigMap that every namespace holds."""
     text = "-----BEGIN CERTIFICATE-----\nUkVEQUNURUQ=\n-----END CERTIFICATE-----\n"
@@ -291,3 +304,15 @@ def root_certificate(namespace: str) -> Json:
         },
         "data": {"ca.crt": text},
     }
+
+
+def unmetered(store: Store) -> None:
+    """Take away what a metrics server brings with it: its registration, and its role with the rules it lends."""
+    roles, lent = "clusterroles.rbac.authorization.k8s.io", "system:aggregated-metrics-reader"
+    store.delete("apiservices.apiregistration.k8s.io", "", "v1beta1.metrics.k8s.io")
+    store.delete(roles, "", lent)
+    for name in ("view", "edit", "admin"):
+        role = store.get(roles, "", name)
+        if role is not None:
+            rules = [rule for rule in role["rules"] if rule.get("apiGroups") != ["metrics.k8s.io"]]
+            store.update(roles, {**role, "rules": rules})

@@ -10,6 +10,7 @@ from stratus.conformance.adoption import adopt
 from stratus.conformance.golden import Golden
 from stratus.conformance.kubectl import Kubectl
 from stratus.conformance.matrix import Outcome
+from stratus.conformance.rows import as_printed, rebuilt
 from stratus.conformance.served import served
 from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt
 from stratus.conformance.suites.sessions import printed
@@ -48,7 +49,7 @@ class Reads:
                     world = side.world("demo", "demo-b", moment=_present(objects))
                     assert isinstance(world, EmbeddedWorld)
                     try:
-                        _furnish(world, objects, record, pool)
+                        furnish(world, objects, record, pool)
                         with served(world, kubectl, port=port) as (desk, port):
                             ran = desk.run(record)
                             server = desk.server
@@ -85,16 +86,20 @@ class Pool:
                 self._log(request)
 
     def _note(self, index: int, obj: Json) -> None:
-        self._seen.setdefault(key_of(obj), []).append((index, obj))
+        if obj["apiVersion"] == "events.k8s.io/v1":
+            return  # the same events as the core group's, which are recorded more often
+        self._seen.setdefault(pool_key(obj), []).append((index, obj))
 
     def _log(self, request: Json) -> None:
         parts = urlsplit(request["path"])
         steps = parts.path.split("/")
         asked = parse_qs(parts.query)
         plain = set(asked) <= {"container", "previous"}
-        if steps[-1] == "log" and request["status"] == 200 and plain:
+        if steps[-1] == "log" and request["status"] == 200:
             key = (steps[-2], asked.get("container", [""])[0], "previous" in asked)
-            self.logs[key] = request.get("response_raw") or request.get("response") or ""
+            text = request.get("response_raw") or request.get("response") or ""
+            if plain or key not in self.logs:
+                self.logs[key] = text
 
     def at(self, index: int) -> dict[Key, Json]:
         """Return each object as the nearest record shows it."""
@@ -106,6 +111,12 @@ class Pool:
     def version(self, key: Key, version: str) -> Json | None:
         """Return an object in one version, when some record shows it."""
         return next((o for _, o in self._seen.get(key, ()) if o["metadata"].get("resourceVersion") == version), None)
+
+
+def pool_key(obj: Json) -> Key:
+    """Return what names an object, the same for events of either group."""
+    key = key_of(obj)
+    return ("", *key[1:]) if key[:2] == ("events.k8s.io", "Event") else key
 
 
 def whole(path: str, answer: Any, kind: str = "") -> list[Json]:
@@ -133,18 +144,18 @@ def _present(objects: dict[Key, Json]) -> float:
     return max((parse_iso(s) for s in stamps if s), default=parse_iso("2026-11-22T09:41:00Z")) + 5.0
 
 
-def _furnish(world: EmbeddedWorld, objects: dict[Key, Json], record: Json, pool: Pool) -> None:
+def furnish(world: EmbeddedWorld, objects: dict[Key, Json], record: Json, pool: Pool) -> None:
     """Make the cluster hold what the recorded answers of a command show, and nothing else of what it looks for."""
     shown = dict(objects)
     for request in record["requests"]:
         answer = request.get("response")
         if request["method"] == "GET" and request["status"] == 200:
-            shown |= {key_of(o): o for o in whole(request["path"], answer)}
-            shown |= {key_of(o): o for o in _printed(request["path"], answer, pool)}
+            shown |= {pool_key(o): o for o in whole(request["path"], answer)}
+            shown |= {pool_key(o): o for o in _printed(world, request["path"], answer, shown, pool)}
     events = any("/events" in r["path"] for r in record["requests"])
     world.namespace(*sorted({key[2] for key in shown} - {""}))
     for key, obj in shown.items():
-        if key[1] in ("Event",) and not events:
+        if key[1] == "Event" and not events:
             continue
         world.place(obj)
     for request in record["requests"]:
@@ -152,8 +163,9 @@ def _furnish(world: EmbeddedWorld, objects: dict[Key, Json], record: Json, pool:
             _take_away(world, request["path"], [])
     for path, names in _lists(record).items():
         _take_away(world, path, names)
+    own = Pool([record], []).logs
     world.api.log_backend = lambda ns, pod, container, previous, tail, since, stamps: _log(
-        pool.logs.get((pod, container, previous), ""), tail, since
+        pool.logs.get((pod, container, previous), ""), own.get((pod, container, previous), ""), tail, since
     )
     if record["argv"][1] == "exec":
         for obj in shown.values():
@@ -161,21 +173,33 @@ def _furnish(world: EmbeddedWorld, objects: dict[Key, Json], record: Json, pool:
                 adopt(world.cluster.control, obj)
 
 
-def _printed(path: str, answer: Any, pool: Pool) -> list[Json]:
-    """Return the objects behind the rows of a table, in the versions it names."""
-    if not isinstance(answer, dict) or answer.get("kind") != "Table":
+def _printed(world: EmbeddedWorld, path: str, answer: Any, shown: dict[Key, Json], pool: Pool) -> list[Json]:
+    """Return the objects behind the rows of a table: in the version it names, or as like to the row as can be."""
+    match = RESOURCE.match(path.partition("?")[0])
+    if not isinstance(answer, dict) or answer.get("kind") != "Table" or match is None:
         return []
-    found, match = [], RESOURCE.match(path.partition("?")[0])
-    if match is None:
+    core, group, version, _, plural, _ = match.groups()
+    resource = world.api.registry.find(group or "", core or version, plural)
+    if resource is None:
         return []
-    core, group, *_ = match.groups()
+    columns, found = [c["name"] for c in answer.get("columnDefinitions") or ()], []
+    now = world.cluster.clock.now()
     for row in answer.get("rows") or ():
         meta = (row.get("object") or {}).get("metadata") or {}
-        for key in pool._seen:
-            if (key[0], key[2], key[3]) == ("" if core else group, meta.get("namespace", ""), meta.get("name")):
-                exact = pool.version(key, meta.get("resourceVersion", ""))
-                if exact is not None:
-                    found.append(exact)
+        key: Key = (group or "", resource.kind, meta.get("namespace", ""), meta.get("name", ""))
+        exact = pool.version(key, meta.get("resourceVersion", ""))
+        near = shown.get(key)
+        if exact is not None:
+            found.append(exact)
+        elif near is not None and resource.kind == "Pod":
+            cells = dict(zip(columns, row["cells"], strict=False))
+            found.append({**as_printed(near, cells, now), "metadata": meta})
+        elif near is not None and resource.kind == "Event":
+            count = dict(zip(columns, row["cells"], strict=False)).get("Count")
+            found.append({**near, "metadata": meta, **({"count": count} if count else {})})
+        elif near is None:
+            made = rebuilt(resource.kind, columns, row, now)
+            found += [made] if made is not None else []
     return found
 
 
@@ -218,7 +242,10 @@ def _take_away(world: EmbeddedWorld, path: str, kept: list[tuple[str, str]]) -> 
             world.store.delete(resource.stored, meta.get("namespace", ""), meta["name"])
 
 
-def _log(text: str, tail: int | None, since: float | None) -> str:
+def _log(text: str, own: str, tail: int | None, since: float | None) -> str:
+    """Return what a container wrote; what a command itself was shown counts more than what others were."""
+    if own:
+        text = text[: text.index(own) + len(own)] if own in text else own
     lines = text.splitlines(keepends=True)
     if since is not None:
         return ""

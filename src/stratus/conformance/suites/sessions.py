@@ -210,7 +210,7 @@ def judge(
 ) -> Outcome:
     """Compare what a command did and said with the recording."""
     changes = session.get("changes") or []
-    problems = objects(changes, old, new)
+    problems = objects(changes, old, new, in_order=not unordered(session["argv"]))
     code = ran.exit_code == session["exit_code"]
     said = printed(session, ran, server)
     indirect = _kinds_made(changes) == _made(changes, old, new)
@@ -228,8 +228,7 @@ def printed(session: Json, ran: Ran, server: str) -> str:
     found = []
     for name, got in (("stdout", ran.stdout), ("stderr", ran.stderr)):
         mine, real = alike(got, server), alike(session[name] or "")
-        if "--list" in session["argv"]:
-            # kubectl prints the entries of a map, in no order.
+        if unordered(session["argv"]):
             mine, real = ("\n".join(sorted(text.splitlines())) for text in (mine, real))
         problem = text_difference(mine, real)
         if problem:
@@ -237,7 +236,19 @@ def printed(session: Json, ran: Ran, server: str) -> str:
     return "; ".join(found)
 
 
-def objects(changes: list[Json], old: dict[Key, Json], new: dict[Key, Json]) -> list[str]:
+def unordered(argv: list[str]) -> bool:
+    """Tell whether kubectl goes through a map for this command, so that what it prints has another order each time."""
+    verb = argv[1] if len(argv) > 1 else ""
+    if "--list" in argv and verb in ("label", "annotate", "set"):
+        return True
+    if verb == "set" and any(word.startswith("--from=") for word in argv):
+        return True
+    if verb == "describe" and len(argv) > 2 and argv[2] in ("ns", "limits", "quota"):
+        return True
+    return verb == "logs" and "--all-containers" in argv
+
+
+def objects(changes: list[Json], old: dict[Key, Json], new: dict[Key, Json], *, in_order: bool = True) -> list[str]:
     """Return how the resulting objects differ from the recorded ones, and what changed that should not have."""
     problems = []
     # An object that was deleted and made anew has two changes; what is there in the end counts.
@@ -257,7 +268,8 @@ def objects(changes: list[Json], old: dict[Key, Json], new: dict[Key, Json]) -> 
         if got is None:
             problems.append(f"{name}: not there")
             continue
-        found = difference(comparable(got, change["after"]), comparable(change["after"], change["after"]))
+        mine, real = (comparable(o, change["after"], in_order=in_order) for o in (got, change["after"]))
+        found = difference(mine, real)
         if found:
             problems.append(f"{name}: {found}")
     for key in sorted(old.keys() | new.keys()):
@@ -276,7 +288,7 @@ def _namesake(after: Json, old: dict[Key, Json], new: dict[Key, Json]) -> Json |
     return next((o for o in fresh if stem and o["metadata"].get("generateName") == stem), None)
 
 
-def comparable(obj: Json, real: Json) -> Json:
+def comparable(obj: Json, real: Json, *, in_order: bool = True) -> Json:
     """Return an object as it is compared: without status, which controllers go on writing, and what differs by run."""
     asked = {} if real["kind"] == "Service" else real.get("spec") or {}
     text = json.dumps(without_allocation(neutral(obj), asked))
@@ -287,6 +299,10 @@ def comparable(obj: Json, real: Json) -> Json:
     if real["kind"] == "Pod" and (real.get("spec") or {}).get("nodeName") and (out.get("spec") or {}).get("nodeName"):
         # Which node has most room depends on pods that were not recorded.
         out["spec"]["nodeName"] = "NODE"
+    if not in_order:
+        template = ((out.get("spec") or {}).get("template") or {}).get("spec") or {}
+        for container in template.get("containers") or ():
+            container["env"] = sorted(container.get("env") or (), key=lambda e: e["name"])
     meta = out["metadata"]
     meta.pop("generation", None) if real["kind"] == "Pod" else None
     meta["managedFields"] = sorted(
