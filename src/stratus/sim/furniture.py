@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stratus.kit.clock import iso
 from stratus.sim.api.access.builtin import furnish_roles
+from stratus.sim.api.standing import furnish_standing
 from stratus.sim.store import Obj, Store
 
 VERSION = "v1.36.2"
@@ -91,6 +92,7 @@ def node_object(
 def furnish(store: Store, now: float, *, nodes: int = 3, cpu: str = "4", memory: str = "16Gi") -> None:
     """Create the standard objects of a fresh cluster that are not there yet, and nodes named node1, node2 ..."""
     furnish_roles(store)
+    furnish_standing(store, now)
     for name in NAMESPACES:
         _create(
             store,

@@ -150,7 +150,7 @@ def _(k: Kube) -> None:
     ):  # fmt: skip
         shown = k(["get", "cm", "-l", selector, "-o", "name"]).out.replace("configmap/", "").split()
         same(" ".join(shown), want, f"-l {selector}")
-    k("get cm -l a=b=c", code=1).warns("unable to parse requirement")
+    k("get cm -l a=b=c", code=1).warns("found '=', expected: ',' or 'end of string'")
 
 
 @get("get --field-selector", "pods by phase and node, events by object, an unknown field is refused")

@@ -50,6 +50,9 @@ def inward(resource: Resource, obj: Obj) -> Obj:
     if resource.group == "events.k8s.io":
         out = {_EVENT_BACK.get(k, k): v for k, v in obj.items()}
         out["apiVersion"] = "v1"
+        # The core group writes these even when they are empty.
+        out.setdefault("reportingComponent", "")
+        out.setdefault("reportingInstance", "")
         out.setdefault("source", {})
         out.setdefault("firstTimestamp", None)
         out.setdefault("lastTimestamp", None)

@@ -132,6 +132,8 @@ class Lister:
             return Response(status, partial(obj, form.version))
         if form.as_ == _PARTIAL_LIST:
             raise _misfit(resource, form, False)
+        if next(iter(obj)) != "kind":
+            obj = {"kind": resource.kind, "apiVersion": resource.group_version} | obj
         return respond(form, obj, status)
 
     def _table(

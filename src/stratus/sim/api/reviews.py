@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stratus.kit.clock import iso
 from stratus.sim.api.access.tokens import AUDIENCE
 from stratus.sim.api.bodies import decode_typed, read_document
 from stratus.sim.api.messages import Request, Response, User
@@ -43,6 +44,7 @@ def answer(
     if name == "selfsubjectreviews":
         review.pop("spec", None)
         review["status"] = {"userInfo": _user_info(user)}
+        review["metadata"] = {"creationTimestamp": iso(server.clock.now())}
     elif name == "selfsubjectrulesreviews":
         review["status"] = _rules(server, user, spec.get("namespace", ""))
     elif name == "tokenreviews":

@@ -49,6 +49,8 @@ def parse_labels(text: str) -> tuple[Requirement, ...]:
         return tokens[at] if at < len(tokens) else ""
 
     while at < len(tokens):
+        if peek() in _PUNCTUATION and peek() != "!":
+            raise bad_request(f"found '{peek()}', expected: !, identifier, or 'end of string'")
         negate = False
         if peek() == "!":
             negate = True
@@ -92,10 +94,10 @@ def parse_labels(text: str) -> tuple[Requirement, ...]:
             raise _problem(f"found '{op}', expected: in, notin, =, ==, !=, gt, lt")
         if at < len(tokens):
             if peek() != ",":
-                raise _problem(f"found '{peek()}', expected: ',' or 'end of string'")
+                raise bad_request(f"found '{peek()}', expected: ',' or 'end of string'")
             at += 1
-            if at >= len(tokens):
-                raise _problem("found '', expected: identifier after ','")
+            if peek() == "" or (peek() in _PUNCTUATION and peek() != "!"):
+                raise bad_request(f"found '{peek()}', expected: identifier after ','")
     return tuple(out)
 
 

@@ -28,6 +28,7 @@ from stratus.sim.api.resources import CRDS, Registry, Resource
 from stratus.sim.api.rest import DeleteOptions, Options, Rest
 from stratus.sim.api.routing import Path, Query, parse
 from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, parse_labels
+from stratus.sim.api.standing import Registrations
 from stratus.sim.api.status import (
     ApiError,
     bad_request,
@@ -130,6 +131,7 @@ class ApiServer:
         self.metrics = Metrics(store, clock, usage_backend)
         self.openapi = openapi.Documents(self.registry)
         self.cleanup = Cleanup(store)
+        self.registrations = Registrations(store)
         self.naming = Naming(store, clock)
         self.rbac = Rbac(store)
         self.issuer = Issuer(store, clock)
@@ -142,6 +144,7 @@ class ApiServer:
         self.registry.close()
         self.rest.close()
         self.cleanup.close()
+        self.registrations.close()
         self.naming.close()
         self.rbac.close()
 

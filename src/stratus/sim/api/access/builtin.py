@@ -14,6 +14,7 @@ Obj = dict[str, Any]
 CLUSTER_ROLES = "clusterroles.rbac.authorization.k8s.io"
 CLUSTER_BINDINGS = "clusterrolebindings.rbac.authorization.k8s.io"
 _API = "rbac.authorization.k8s.io"
+_CONTROLLER = "system:controller:"
 _WORDS = {"R": "get,list,watch", "W": "create,delete,deletecollection,patch,update"}
 
 
@@ -46,6 +47,12 @@ def _meta(kind: str, name: str, labels: dict[str, str]) -> Obj:
     }
 
 
+def _subject(kind: str, name: str) -> Obj:
+    if kind == "ServiceAccount":
+        return {"kind": kind, "name": name, "namespace": "kube-system"}
+    return {"kind": kind, "apiGroup": _API, "name": name}
+
+
 @cache
 def _made() -> tuple[tuple[str, Obj], ...]:
     text = resources.files("stratus.sim.api.access").joinpath("roles.json").read_text("utf-8")
@@ -67,12 +74,16 @@ def _made() -> tuple[tuple[str, Obj], ...]:
     # A role may gather from one that gathers itself: view, then edit, then admin.
     for name in ("view", "edit", "admin"):
         roles[name]["rules"] = aggregated(roles[name], list(roles.values()))
-    for name, (role_name, kind, *subjects) in data["clusterrolebindings"].items():
+    bindings: dict[str, list[str]] = dict(data["clusterrolebindings"])
+    for name in roles:
+        if name.startswith(_CONTROLLER):
+            bindings[name] = [name, "ServiceAccount", name.removeprefix(_CONTROLLER)]
+    for name, (role_name, kind, *subjects) in bindings.items():
         binding = {
             "kind": "ClusterRoleBinding",
             "apiVersion": f"{_API}/v1",
             "metadata": _meta("ClusterRoleBinding", name, {}),
-            "subjects": [{"kind": kind, "apiGroup": _API, "name": s} for s in subjects],
+            **({"subjects": [_subject(kind, subject) for subject in subjects]} if subjects else {}),
             "roleRef": {"apiGroup": _API, "kind": "ClusterRole", "name": role_name},
         }
         out.append((CLUSTER_BINDINGS, binding))

@@ -20,6 +20,11 @@ BINDINGS, CLUSTER_BINDINGS = f"rolebindings.{GROUP}", f"clusterrolebindings.{GRO
 _WATCHED = frozenset({ROLES, CLUSTER_ROLES, BINDINGS, CLUSTER_BINDINGS})
 MASTERS = "system:masters"
 _ACCOUNT = "system:serviceaccount:"
+NODES = "system:nodes"
+_NODE_BINDING: Obj = {
+    "metadata": {"name": "system:node"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node"},
+}
 
 
 def aggregated(role: Obj, roles: Iterable[Obj]) -> list[Obj]:
@@ -165,7 +170,8 @@ class Rbac:
 
     def _index(self) -> None:
         self._stale = False
-        self._by_user, self._by_group = {}, {}
+        # Nodes are let in by an authorizer of their own, without a binding.
+        self._by_user, self._by_group = {}, {NODES: [("", _NODE_BINDING)]}
         for resource in (CLUSTER_BINDINGS, BINDINGS):
             for binding in self._store.list(resource):
                 space = binding["metadata"].get("namespace", "") if resource == BINDINGS else ""
