@@ -350,6 +350,41 @@ def test_without_postgresql_nothing_can_be_sold_and_nothing_is_booked(shop: Embe
     assert "Connection refused" in written(shop, "product-catalog")
 
 
+def test_a_password_in_valkey_shuts_the_cart_out(shop: EmbeddedCluster) -> None:
+    shop.inject("cache-password-set")
+    shop.advance(90)
+    assert "NOAUTH" in written(shop, "cart") or not procs(shop, "cart")
+    assert errors(shop, "checkout", NS) == 1.0
+    assert status(shop, "cart")["restartCount"] >= 1
+    # Taking the password out heals without anybody healing the fault.
+    hands = shop.faulting.hands
+    (pod,) = [p for p in shop.store.list("pods", NS) if p["metadata"]["name"].startswith("valkey-cart-")]
+    reset = ["valkey-cli", "-a", "invalid_pass", "CONFIG", "SET", "requirepass", ""]
+    assert hands.cluster.runtime.exec(pod, pod["spec"]["containers"][0], reset, "").stdout.strip().endswith("OK")
+    shop.advance(240)
+    assert status(shop, "cart")["ready"]
+    assert errors(shop, "checkout", NS) == 0
+
+
+def test_rights_in_postgresql_matter_by_schema(shop: EmbeddedCluster) -> None:
+    shop.inject("database-rights-revoked")
+    shop.advance(30)
+    assert errors(shop, "product-catalog", NS) == 1.0
+    assert "permission denied for table products" in written(shop, "product-catalog")
+    reviews = [e for k, e in tick(shop).links.items() if (k[1], k[3]) == ("product-reviews", "postgresql")]
+    assert reviews
+    assert not any(e.errors for e in reviews)
+
+
+def test_a_full_valkey_takes_nothing_more_but_still_gives(shop: EmbeddedCluster) -> None:
+    shop.inject("cache-memory-bound")
+    shop.advance(30)
+    found = {op: e for (_, _, b, op), e in tick(shop).edges.items() if b == "cart"}
+    assert found["oteldemo.CartService/AddItem"].errors > 0
+    assert found["oteldemo.CartService/GetCart"].errors == 0
+    assert "OOM command not allowed" in written(shop, "cart")
+
+
 def test_an_address_that_is_missing_breaks_calls_and_not_the_start(shop: EmbeddedCluster) -> None:
     shop.inject("missing-address")
     shop.advance(60)
