@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stratus.sim.api.fieldrules import maybe_one_of, one_of
+from stratus.sim.api.names import subdomain_problems
 from stratus.sim.api.rulebase import IMMUTABLE
 from stratus.sim.api.status import Problems
 from stratus.sim.store import Change, Store, StoreConflict
@@ -21,39 +23,120 @@ def stored_name(crd: Obj) -> str:
 
 # rules
 
+_LABEL_1035 = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
+_LABEL_TEXT = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+_APPROVED = "api-approved.kubernetes.io"
+
+
+def _label(path: str, value: str, problems: Problems, prefix: str = "") -> None:
+    text = value.lower() if prefix else value
+    if len(text) > 63:
+        problems.invalid(path, value, f"{prefix}must be no more than 63 characters")
+    if not _LABEL_1035.fullmatch(text):
+        problems.invalid(path, value, f"{prefix}{_LABEL_TEXT}")
+
+
+def _shown_versions(versions: list[Obj]) -> list[Obj]:
+    return [
+        {
+            "Name": v.get("name"), "Served": bool(v.get("served")), "Storage": bool(v.get("storage")),
+            "Deprecated": bool(v.get("deprecated")), "DeprecationWarning": v.get("deprecationWarning"), "Schema": None,
+            "Subresources": None, "AdditionalPrinterColumns": None, "SelectableFields": None,
+        }
+        for v in versions
+    ]  # fmt: skip
+
 
 def validate(o: Obj, problems: Problems) -> None:
     """Collect what is wrong with a definition."""
     spec = o["spec"]
     names, group = spec.get("names") or {}, spec.get("group", "")
-    if o["metadata"].get("name") != f"{names.get('plural')}.{group}":
+    if o["metadata"].get("name") != f"{names.get('plural', '')}.{group}":
         problems.invalid("metadata.name", o["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group')
     versions = spec.get("versions") or []
-    if sum(bool(v.get("storage")) for v in versions) != 1:
-        shown = [
-            {
-                "Name": v.get("name"), "Served": bool(v.get("served")), "Storage": bool(v.get("storage")),
-                "Deprecated": bool(v.get("deprecated")), "DeprecationWarning": None, "Schema": None,
-                "Subresources": None, "AdditionalPrinterColumns": None, "SelectableFields": None,
-            }
-            for v in versions
-        ]  # fmt: skip
-        problems.invalid("spec.versions", shown, "must have exactly one version marked as storage version")
-        problems.invalid("status.storedVersions", None, "must have at least one stored version")
-    seen: set[str] = set()
+    if not group:
+        problems.required("spec.group")
+    elif found := subdomain_problems(group):
+        problems.invalid("spec.group", group, ",".join(found))
+    elif "." not in group:
+        problems.invalid("spec.group", group, "should be a domain with at least one dot")
+    one_of("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"), problems)
     for index, version in enumerate(versions):
-        here, name = f"spec.versions[{index}]", version.get("name", "")
-        if name in seen:
-            problems.invalid(f"{here}.name", name, "must be unique")
-        seen.add(name)
-        schema = (version.get("schema") or {}).get("openAPIV3Schema")
-        if schema is None:
-            problems.required(f"{here}.schema.openAPIV3Schema", "schemas are required")
-        else:
-            _structural(f"{here}.schema.openAPIV3Schema", schema, problems)
-        _scale(f"{here}.subresources.scale", (version.get("subresources") or {}).get("scale"), problems)
-    if spec.get("scope") not in ("Cluster", "Namespaced"):
-        problems.unsupported("spec.scope", spec.get("scope", ""), ["Cluster", "Namespaced"])
+        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
+            problems.required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+    for index, version in enumerate(versions):
+        _version(f"spec.versions[{index}]", version, problems)
+    listed = [v.get("name") for v in versions]
+    if len(set(listed)) != len(listed):
+        problems.invalid("spec.versions", _shown_versions(versions), "must contain unique version names")
+    unstored = sum(bool(v.get("storage")) for v in versions) != 1
+    if unstored:
+        text = "must have exactly one version marked as storage version"
+        problems.invalid("spec.versions", _shown_versions(versions), text)
+    _names("spec.names", names, problems)
+    _conversion("spec.conversion", spec.get("conversion") or {}, problems)
+    if not any(v.get("storage") for v in versions):
+        problems.invalid("status.storedVersions", None, "must have at least one stored version")
+    reserved = group.endswith((".k8s.io", ".kubernetes.io")) or group in ("k8s.io", "kubernetes.io")
+    if reserved and not (o["metadata"].get("annotations") or {}).get(_APPROVED):
+        text = (
+            f'protected groups must have approval annotation "{_APPROVED}", '
+            "see https://github.com/kubernetes/enhancements/pull/1111"
+        )
+        problems.required(f"metadata.annotations[{_APPROVED}]", text)
+
+
+def _version(here: str, version: Obj, problems: Problems) -> None:
+    _label(f"{here}.name", version.get("name", ""), problems)
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    if schema is not None:
+        _structural(f"{here}.schema.openAPIV3Schema", schema, problems)
+    _scale(f"{here}.subresources.scale", (version.get("subresources") or {}).get("scale"), problems)
+    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
+        place, kind = f"{here}.additionalPrinterColumns[{index}]", column.get("type", "")
+        if not column.get("name"):
+            problems.required(f"{place}.name")
+        text = f"must be one of {','.join(_COLUMN_TYPES)}"
+        if not kind:
+            problems.required(f"{place}.type", text)
+        elif kind not in _COLUMN_TYPES:
+            problems.invalid(f"{place}.type", kind, text)
+        if not column.get("jsonPath"):
+            problems.required(f"{place}.JSONPath")
+
+
+def _names(path: str, names: Obj, problems: Problems) -> None:
+    for field in ("plural", "singular", "kind", "listKind"):
+        if not names.get(field):
+            problems.required(f"{path}.{field}")
+    mixed = "may have mixed case, but should otherwise match: "
+    for field, prefix in (("plural", ""), ("singular", ""), ("kind", mixed), ("listKind", mixed)):
+        if names.get(field):
+            _label(f"{path}.{field}", names[field], problems, prefix)
+    for field in ("shortNames", "categories"):
+        for index, name in enumerate(names.get(field) or ()):
+            _label(f"{path}.{field}[{index}]", name, problems)
+    if names.get("kind") and names.get("kind") == names.get("listKind"):
+        problems.invalid(f"{path}.listKind", names["listKind"], "kind and listKind may not be the same")
+
+
+def _conversion(path: str, conversion: Obj, problems: Problems) -> None:
+    strategy, hook = conversion.get("strategy", "None"), conversion.get("webhook")
+    if strategy not in ("None", "Webhook"):
+        problems.unsupported(f"{path}.strategy", strategy, ["None", "Webhook"])
+    elif strategy == "Webhook":
+        if (hook or {}).get("clientConfig") is None:
+            text = "required when strategy is set to Webhook"
+            problems.required(f"{path}.webhookClientConfig", text)
+    elif hook is not None:
+        text = "should not be set when strategy is not set to Webhook"
+        problems.forbidden(f"{path}.webhookClientConfig", text)
 
 
 def _structural(path: str, schema: Obj, problems: Problems) -> None:
@@ -66,6 +149,9 @@ def _structural(path: str, schema: Obj, problems: Problems) -> None:
 
 
 def _below(path: str, schema: Obj, problems: Problems) -> None:
+    kind = schema.get("type")
+    if kind and kind not in _TYPES:
+        problems.unsupported(f"{path}.type", kind, _TYPES)
     for key, part in (schema.get("properties") or {}).items():
         if isinstance(part, dict):
             _typed(f"{path}.properties[{key}]", part, "must not be empty for specified object fields", problems)
@@ -80,6 +166,14 @@ def _below(path: str, schema: Obj, problems: Problems) -> None:
         _typed(f"{path}.items", items, "must not be empty for specified array items", problems)
     elif schema.get("type") == "array":
         problems.required(f"{path}.items", "must be specified")
+    list_type = schema.get("x-kubernetes-list-type")
+    if list_type is not None:
+        maybe_one_of(f"{path}.x-kubernetes-list-type", list_type, ("atomic", "set", "map"), problems)
+        if kind != "array":
+            problems.invalid(f"{path}.type", kind or "", "must be array if x-kubernetes-list-type is specified")
+    map_type = schema.get("x-kubernetes-map-type")
+    if map_type is not None:
+        maybe_one_of(f"{path}.x-kubernetes-map-type", map_type, ("atomic", "granular"), problems)
     if schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
         text = "must not be empty if x-kubernetes-list-type is map"
         problems.required(f"{path}.x-kubernetes-list-map-keys", text)

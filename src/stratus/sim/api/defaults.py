@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from stratus.sim.api.podspec import default_pod_only, default_pod_spec
+from stratus.sim.api.podspec import default_pod_only, default_pod_spec, default_source
 
 Obj = dict[str, Any]
 
@@ -184,6 +184,7 @@ def _volume(obj: Obj, version: str) -> None:
     spec.setdefault("volumeMode", "Filesystem")
     if spec.get("hostPath") is not None:
         spec["hostPath"].setdefault("type", "")
+    default_source(spec)
     obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
@@ -297,16 +298,59 @@ def _webhooks(validating: bool) -> Callable[[Obj, str], None]:
     return fn
 
 
+def _matching(match: Obj | None) -> None:
+    if match is None:
+        return
+    match.setdefault("matchPolicy", "Equivalent")
+    match.setdefault("namespaceSelector", {})
+    match.setdefault("objectSelector", {})
+    for rule in (*(match.get("resourceRules") or ()), *(match.get("excludeResourceRules") or ())):
+        rule.setdefault("scope", "*")
+
+
 def _admission_policy(obj: Obj, version: str) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("failurePolicy", "Fail")
-    match = spec.get("matchConstraints")
-    if match is not None:
-        match.setdefault("matchPolicy", "Equivalent")
-        match.setdefault("namespaceSelector", {})
-        match.setdefault("objectSelector", {})
-        for rule in match.get("resourceRules") or ():
-            rule.setdefault("scope", "*")
+    _matching(spec.get("matchConstraints"))
+
+
+def _policy_binding(obj: Obj, version: str) -> None:
+    _matching((obj.get("spec") or {}).get("matchResources"))
+
+
+def _flow_schema(obj: Obj, version: str) -> None:
+    spec = obj.setdefault("spec", {})
+    if not spec.get("matchingPrecedence"):
+        spec["matchingPrecedence"] = 1000
+
+
+def _priority_level(obj: Obj, version: str) -> None:
+    spec = obj.setdefault("spec", {})
+    limited, exempt = spec.get("limited"), spec.get("exempt")
+    if exempt is not None:
+        exempt.setdefault("nominalConcurrencyShares", 0)
+        exempt.setdefault("lendablePercent", 0)
+    if limited is None:
+        return
+    limited.setdefault("nominalConcurrencyShares", 30)
+    limited.setdefault("lendablePercent", 0)
+    queuing = (limited.get("limitResponse") or {}).get("queuing")
+    if queuing is not None:
+        for field, value in (("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)):
+            if not queuing.get(field):
+                queuing[field] = value
+
+
+def _node(obj: Obj, version: str) -> None:
+    status = obj.get("status") or {}
+    if status.get("capacity") and not status.get("allocatable"):
+        status["allocatable"] = dict(status["capacity"])
+
+
+def _api_service(obj: Obj, version: str) -> None:
+    service = (obj.get("spec") or {}).get("service")
+    if service is not None:
+        service.setdefault("port", 443)
 
 
 def _crd(obj: Obj, version: str) -> None:
@@ -318,6 +362,9 @@ def _crd(obj: Obj, version: str) -> None:
         names["listKind"] = names["kind"] + "List"
     conversion = spec.setdefault("conversion", {})
     conversion.setdefault("strategy", "None")
+    service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if service is not None:
+        service.setdefault("port", 443)
 
 
 def _csi_driver(obj: Obj, version: str) -> None:
@@ -367,5 +414,12 @@ _DEFAULTS: dict[tuple[str, str], Callable[[Obj, str], None]] = {
     (_ADMISSION, "ValidatingWebhookConfiguration"): _webhooks(True),
     (_ADMISSION, "MutatingWebhookConfiguration"): _webhooks(False),
     (_ADMISSION, "ValidatingAdmissionPolicy"): _admission_policy,
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _policy_binding,
+    (_ADMISSION, "MutatingAdmissionPolicy"): _admission_policy,
+    (_ADMISSION, "MutatingAdmissionPolicyBinding"): _policy_binding,
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): _flow_schema,
+    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): _priority_level,
+    ("apiregistration.k8s.io", "APIService"): _api_service,
+    ("", "Node"): _node,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
 }

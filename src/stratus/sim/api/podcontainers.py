@@ -134,12 +134,12 @@ def _host_ports(path: str, listed: list[Obj], problems: Problems) -> None:
             taken.add(key)
 
 
-def host_network(path: str, listed: list[Obj], problems: Problems) -> None:
-    """Insist on equal ports inside and outside, where the pod has no network of its own."""
+def host_network(path: str, listed: list[Obj], problems: Problems, *, template: bool) -> None:
+    """Insist on equal ports inside and outside, where the pod has no network of its own; templates may be silent."""
     for index, container in enumerate(listed):
         for at, port in enumerate(container.get("ports") or ()):
             host = port.get("hostPort", 0)
-            if host != port.get("containerPort", 0):
+            if host != port.get("containerPort", 0) and (host or not template):
                 here = f"{path}[{index}].ports[{at}].hostPort"
                 problems.invalid(here, host, "must match `containerPort` when `hostNetwork` is true")
 

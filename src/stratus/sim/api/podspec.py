@@ -11,13 +11,12 @@ Obj = dict[str, Any]
 
 def default_pod_spec(spec: Obj) -> None:
     """Fill in a (fresh, owned) pod spec in place."""
-    host_network = spec.get("hostNetwork")
     for volume in spec.get("volumes") or ():
         _volume(volume)
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-        _container(container, bool(host_network))
+        _container(container)
     for container in spec.get("ephemeralContainers") or ():
-        _container(container, False)
+        _container(container)
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec.setdefault("dnsPolicy", "ClusterFirst")
@@ -29,9 +28,12 @@ def default_pod_spec(spec: Obj) -> None:
 
 
 def default_pod_only(spec: Obj) -> None:
-    """Fill in what only a pod has, not a template: service links, and requests that follow limits."""
+    """Fill in what only a pod has, not a template: service links, ports of the node, requests that follow limits."""
     spec.setdefault("enableServiceLinks", True)
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        for port in container.get("ports") or () if spec.get("hostNetwork") else ():
+            if not port.get("hostPort") and port.get("containerPort"):
+                port["hostPort"] = port["containerPort"]
         resources = container.get("resources") or {}
         limits = resources.get("limits")
         if limits:
@@ -48,15 +50,13 @@ def pull_policy(image: str) -> str:
     return "Always" if not colon or tag == "latest" else "IfNotPresent"
 
 
-def _container(container: Obj, host_network: bool) -> None:
+def _container(container: Obj) -> None:
     container.setdefault("resources", {})
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     container.setdefault("imagePullPolicy", pull_policy(container.get("image", "")))
     for port in container.get("ports") or ():
         port.setdefault("protocol", "TCP")
-        if host_network and not port.get("hostPort") and port.get("containerPort"):
-            port["hostPort"] = port["containerPort"]
     for env in container.get("env") or ():
         ref = (env.get("valueFrom") or {}).get("fieldRef")
         if ref is not None:
@@ -110,8 +110,23 @@ def _volume(volume: Obj) -> None:
     template = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
     if template is not None:
         template.get("spec", {}).setdefault("volumeMode", "Filesystem")
-    if volume.get("iscsi") is not None:
-        volume["iscsi"].setdefault("iscsiInterface", "default")
+    default_source(volume)
+
+
+_SOURCES: dict[str, Obj] = {
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
+    "azureDisk": {"cachingMode": "ReadWrite", "kind": "Shared", "fsType": "ext4", "readOnly": False},
+    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
+}
+
+
+def default_source(volume: Obj) -> None:
+    """Fill in the defaults of network disks, in a volume of a pod or of the cluster."""
+    for name, values in _SOURCES.items():
+        if volume.get(name) is not None:
+            for field, value in values.items():
+                volume[name].setdefault(field, value)
 
 
 def qos_class(spec: Obj) -> str:

@@ -18,7 +18,9 @@ _RESTART = ("Always", "OnFailure", "Never")
 _DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 
 
-def validate_pod_spec(path: str, spec: Obj, problems: Problems, *, claims: tuple[str, ...] = ()) -> None:
+def validate_pod_spec(
+    path: str, spec: Obj, problems: Problems, *, claims: tuple[str, ...] = (), template: bool = True
+) -> None:
     """Collect what is wrong with a pod spec; `claims` are volumes that come from a StatefulSet's templates."""
     found = volumes(f"{path}.volumes", spec.get("volumes") or [], problems) | set(claims)
     grace = spec.get("terminationGracePeriodSeconds")
@@ -27,8 +29,7 @@ def validate_pod_spec(path: str, spec: Obj, problems: Problems, *, claims: tuple
     names = containers(f"{path}.containers", main, around, problems)
     init_containers(f"{path}.initContainers", spec.get("initContainers") or [], names, around, problems)
     if spec.get("hostNetwork"):
-        host_network(f"{path}.containers", main, problems)
-        host_network(f"{path}.initContainers", spec.get("initContainers") or [], problems)
+        host_network(f"{path}.containers", main, problems, template=template)
     one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), _RESTART, problems)
     one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS, problems)
     check_labels(spec.get("nodeSelector"), f"{path}.nodeSelector", problems)
@@ -139,7 +140,7 @@ def _gates(path: str, gates: list[Obj], problems: Problems) -> None:
 
 def validate_pod(spec: Obj, problems: Problems) -> None:
     """Collect what is wrong with the spec of a new pod."""
-    validate_pod_spec("spec", spec, problems)
+    validate_pod_spec("spec", spec, problems, template=False)
     for field in ("containers", "initContainers"):
         images(f"spec.{field}", spec.get(field) or [], problems)
 
