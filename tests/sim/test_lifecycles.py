@@ -36,7 +36,6 @@ LATER = [
 ACCIDENTS = {
     "job-failure-onfailure": "the Job was ended in the tenth of a second in which the container ran",
     "readiness-failing": "one probe came before the program listened",
-    "rolling-update-slow-readiness": "a probe came when the program had stopped listening but had not ended",
     "rollout-restart": "the kubelet's cache of ConfigMaps was not yet filled",
     "rollout-undo": "the pull was tried once more just before the deletion",
     "service-target-port-wrong": "the watch left out a state",

@@ -14,6 +14,7 @@ from stratus.conformance.stories import Story, compare, recorded
 from stratus.conformance.suites.base import Chosen, Json, attempt
 from stratus.conformance.words import LETTERS
 from stratus.conformance.world import IMAGES, Side
+from stratus.kit.clock import parse_iso
 from stratus.sim.furniture import node_object
 
 INDEX = "index.json"
@@ -69,6 +70,7 @@ def replay(lab: Lab, records: list[Json]) -> Story:
     lab.control.kubelet.images.preload("registry.local/demo/app:v1", ["node4"])
     lab.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     lab.advance(0.5)
+    lab.clock.advance_to(_alike(lab.clock.now(), records))
     lab.history.clear()
     begin = lab.clock.now()
     names: dict[str, str] = {}
@@ -97,6 +99,21 @@ def replay(lab: Lab, records: list[Json]) -> Story:
         if change.object["metadata"].get("namespace") == namespace or involved.get("kind") == "Node":
             story.add(change.object["kind"], change.type, change.object)
     return story
+
+
+def _alike(now: float, records: list[Json]) -> float:
+    """Return the next moment at which a minute is as old as when the recording began.
+
+    Controllers act on whole seconds and minutes of the clock (schedules, timestamps cut to seconds), so the replay
+    begins at the same point of a minute. Events written with microseconds tell it: less their time in the recording
+    they give its beginning, but for how long they were on their way.
+    """
+    begins = [
+        parse_iso(record["object"]["eventTime"]) - record["t"]
+        for record in records
+        if record.get("kind") == "Event" and record["object"].get("eventTime")
+    ]
+    return now + (max(begins) - now) % 60.0 if begins else now
 
 
 def here(lab: Lab, namespace: str, names: dict[str, str], word: str) -> str:

@@ -203,12 +203,10 @@ def pod_status(pod: Obj, state: PodState, host_ip: str, now: float) -> Obj:
         container_status(pod, c, state.containers[c["name"]], first) for c in spec.get("containers") or ()
     ]
     status["qosClass"] = old.get("qosClass") or qos_class(spec)
-    if state.sandbox:
-        requests = _shown(pod_requests(spec))
-        limits = _shown(pod_requests(spec, "limits"))
-        if requests:
-            status["allocatedResources"] = requests
-        status["resources"] = {k: v for k, v in (("limits", limits), ("requests", requests)) if v}
+    requests, limits = _shown(pod_requests(spec)), _shown(pod_requests(spec, "limits"))
+    if requests:
+        status["allocatedResources"] = requests
+    status["resources"] = {k: v for k, v in (("limits", limits), ("requests", requests)) if v}
     for field in ("nominatedNodeName", "resourceClaimStatuses", "ephemeralContainerStatuses"):
         if field in old:
             status[field] = old[field]
