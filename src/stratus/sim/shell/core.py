@@ -50,8 +50,8 @@ class Core:
         self._sinks: list[Sink] = []
         #: What it writes goes to a terminal.
         self.tty = False
-        #: Until when (seconds after the start) what comes in on standard input is still being written.
-        self.stdin_until = 0.0
+        #: For how many seconds what comes in on standard input is still being written.
+        self.stdin_open = 0.0
 
     # output and questions
 

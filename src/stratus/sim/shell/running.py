@@ -219,16 +219,17 @@ class Shell(Redirecting):
         self._guarded += node.negate
         codes = []
         try:
-            saved = self.stdin, self.stdin_until
+            saved = self.stdin, self.stdin_open
+            began = self.elapsed
             try:
                 for command in node.commands[:-1]:
                     self.stdin = self._piped(command)
                     codes.append(self.status)
                     # What follows has run all the while; what came before has stopped writing only now.
-                    self.stdin_until = max(self.stdin_until, self.elapsed)
+                    self.stdin_open = max(self.stdin_open, self.elapsed - began)
                 status = self._inside(node.commands[-1]) if len(node.commands) > 1 else self.node(node.commands[-1])
             finally:
-                self.stdin, self.stdin_until = saved
+                self.stdin, self.stdin_open = saved
         finally:
             self._guarded -= node.negate
         if self.pipefail:

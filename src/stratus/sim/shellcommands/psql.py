@@ -16,15 +16,18 @@ from stratus.sim.shellcommands.talking import unreachable
 _SOCKET = "/var/run/postgresql/.s.PGSQL."
 _VALUED = {
     "-U": "user", "--username": "user", "-d": "database", "--dbname": "database", "-h": "host", "--host": "host",
-    "-p": "port", "--port": "port", "-F": "separator", "--field-separator": "separator", "-R": "ending", "-v": "variable",
+    "-p": "port", "--port": "port", "-F": "separator", "--field-separator": "separator", "-R": "ending",
+    "-v": "variable",
     "--set": "variable", "--variable": "variable", "-o": "output", "--output": "output", "-P": "pset", "--pset": "pset",
     "-L": "log", "--record-separator": "ending",
 }  # fmt: skip
 _FLAGS = {
     "-t": "tuples", "--tuples-only": "tuples", "-A": "unaligned", "--no-align": "unaligned", "-x": "expanded",
-    "--expanded": "expanded", "-q": "quiet", "--quiet": "quiet", "-l": "list", "--list": "list", "-X": "", "--no-psqlrc": "",
+    "--expanded": "expanded", "-q": "quiet", "--quiet": "quiet", "-l": "list", "--list": "list", "-X": "",
+    "--no-psqlrc": "",
     "-w": "no-password", "--no-password": "no-password", "-W": "", "--password": "", "-1": "single",
-    "--single-transaction": "single", "-a": "echo", "--echo-all": "echo", "-e": "echo", "--csv": "csv", "-b": "", "-n": "",
+    "--single-transaction": "single", "-a": "echo", "--echo-all": "echo", "-e": "echo", "--csv": "csv", "-b": "",
+    "-n": "",
     "-E": "", "--echo-hidden": "", "-s": "", "-S": "", "-H": "", "-z": "", "-0": "",
 }  # fmt: skip
 
@@ -208,7 +211,7 @@ def _psql(shell: Shell, argv: list[str]) -> int:
     request = {
         **target.request(), "steps": steps, "single": "single" in wish.flags and len(script) > 0,
         "stop": wish.variables.get("ON_ERROR_STOP", "") in ("1", "on", "true"),
-        "open": max(shell.stdin_until - shell.elapsed, 0.0) if not wish.actions else 0.0,
+        "open": shell.stdin_open if not wish.actions else 0.0,
         "application": shell.env.get("PGAPPNAME", "psql"),
     }  # fmt: skip
     answer = ask(shell, target, request, "psql")
@@ -274,7 +277,8 @@ class _Printer:
         self.results = iter(answer["results"])
         flags = wish.flags
         self.style = Style(
-            aligned="unaligned" not in flags, tuples="tuples" in flags, expanded="expanded" in flags, quiet="quiet" in flags,
+            aligned="unaligned" not in flags, tuples="tuples" in flags, expanded="expanded" in flags,
+            quiet="quiet" in flags,
             separator=wish.values.get("separator", "|"), null=wish.values.get("null", ""), csv="csv" in flags,
             ending=wish.values.get("ending", "\n"),
         )  # fmt: skip

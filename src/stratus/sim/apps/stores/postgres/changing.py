@@ -34,9 +34,7 @@ def _insert(session: Session, parser: Parser) -> Answer:
     alias = parser.label() if parser.accept("as") else name[-1]
     relation = session.find(name, at)
     columns = (
-        _column_list(parser, relation)
-        if parser.is_op("(") and not parser.peek(1).word() == "select"
-        else relation.names()
+        _column_list(parser, relation) if parser.is_op("(") and parser.peek(1).word() != "select" else relation.names()
     )
     rows = _given(session, parser, relation, columns)
     conflict = _conflict(parser)
@@ -168,7 +166,8 @@ def _check_nulls(relation: Relation, row: list[Any]) -> None:
         if value is None and not column.nullable:
             shown = ", ".join("null" if v is None else written(v) or "" for v in row)
             raise PgError(
-                f'null value in column "{column.name}" of relation "{relation.name}" violates not-null constraint', "23502",
+                f'null value in column "{column.name}" of relation "{relation.name}" violates not-null constraint',
+                "23502",
                 detail=f"Failing row contains ({shown}).",
             )  # fmt: skip
 

@@ -222,7 +222,7 @@ def _view(session: Session, parser: Parser) -> Answer:
     text = parser.sql[parser.peek().at :]
     from stratus.sim.apps.stores.postgres.select import run_select
 
-    names, rows = run_select(Parser(text).query(), session)
+    names, _ = run_select(Parser(text).query(), session)
     made = Relation(name, schema, session.user, session.state.oid(), "v", query=text)
     made.columns = [Field(n, "text") for n in names]
     session.catalog.relations[schema, name] = made
@@ -401,11 +401,10 @@ def _alter(session: Session, parser: Parser) -> Answer:
 
 
 def _alter_role(session: Session, parser: Parser) -> Answer:
-    at = parser.peek().at
     name = session.user if parser.accept("current_user") else parser.label()
     role = session.state.roles.get(name)
     if role is None:
-        raise PgError(f'role "{name}" does not exist', "42704", position=None if at < 0 else None)
+        raise PgError(f'role "{name}" does not exist', "42704")
     me = session.state.roles.get(session.user)
     own = name == session.user and parser.is_word("set")
     if me is None or not (
@@ -693,7 +692,7 @@ def _drop_one(session: Session, kind: str, name: tuple[str, ...], quiet: bool, c
             raise PgError(
                 f'"{bare}" is not a {kind}',
                 "42809",
-                hint=f"Use DROP {'VIEW' if kind == 'table' else 'TABLE'} to remove a {'view' if kind == 'table' else 'table'}.",
+                hint=f"Use DROP {'VIEW' if kind == 'table' else 'TABLE'} to remove it.",
             )
         _need_owner(session, relation)
         session.lock(relation, "AccessExclusiveLock")
@@ -731,7 +730,8 @@ def _drop_one(session: Session, kind: str, name: tuple[str, ...], quiet: bool, c
         users = sum(1 for p in state.callers.values() if p.database == bare)
         users += sum(1 for b in state.live(session.moment) if b.database == bare)
         if users and not cascade:
-            count = f"There {'is' if users == 1 else 'are'} {users} other session{'s' if users != 1 else ''} using the database."
+            one = users == 1
+            count = f"There {'is' if one else 'are'} {users:g} other session{'' if one else 's'} using the database."
             raise PgError(f'database "{bare}" is being accessed by other users', "55006", detail=count)
         if not state.is_super(session.user) and not state.reaches(session.user, found_db.owner):
             raise PgError(f"must be owner of database {bare}", "42501")
@@ -772,9 +772,7 @@ def _check_dependents(session: Session, name: str) -> None:
             if relation.owner == name:
                 lines.append(f"owner of table {relation.schema}.{relation.name}")
             elif relation.acl and name in relation.acl:
-                lines.append(
-                    f"privileges for table {relation.name if relation.schema == 'public' else relation.schema + '.' + relation.name}"
-                )
+                lines.append(f"privileges for table {relation.shown()}")
     if lines:
         text = f'role "{name}" cannot be dropped because some objects depend on it'
         raise PgError(text, "2BP01", detail="\n".join(lines))
@@ -839,7 +837,9 @@ def _grantees(session: Session, parser: Parser) -> list[str]:
 
 def _letters(session: Session, words: list[str], kind: str) -> str:
     if words and words[0] == "all":
-        return {"table": session.state.all_rights(), "database": "CTc", "schema": "UC", "sequence": "rwU"}.get(kind, "X")
+        return {"table": session.state.all_rights(), "database": "CTc", "schema": "UC", "sequence": "rwU"}.get(
+            kind, "X"
+        )
     found = ""
     for word in words:
         if word not in LETTERS:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #: Column values by the name of the table they come from.
 Scope = dict[str, dict[str, Any]]
 AGGREGATES = frozenset(
-    "count sum avg min max bool_or bool_and every array_agg string_agg json_agg jsonb_agg stddev variance".split()
+    {"count", "sum", "avg", "min", "max", "bool_or", "bool_and", "every", "array_agg", "string_agg", "json_agg"}
+    | {"jsonb_agg", "stddev", "variance"}
 )
 
 

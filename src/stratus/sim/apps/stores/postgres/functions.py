@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -196,7 +196,10 @@ def _repeat(context: Context, args: list[Any]) -> str:
 @strict("regexp_replace", 3, 4)
 def _regexp_replace(context: Context, args: list[Any]) -> str:
     flags = args[3] if len(args) > 3 else ""
-    return re.sub(args[1], args[2], args[0], count=0 if "g" in flags else 1, flags=re.IGNORECASE if "i" in flags else 0)
+    found: str = re.sub(
+        args[1], args[2], args[0], count=0 if "g" in flags else 1, flags=re.IGNORECASE if "i" in flags else 0
+    )
+    return found
 
 
 @strict("starts_with", 2)
@@ -240,7 +243,7 @@ for _name, _number in {
 
 @strict("power pow", 2)
 def _power(context: Context, args: list[Any]) -> float:
-    return float(args[0]) ** float(args[1])
+    return math.pow(float(args[0]), float(args[1]))
 
 
 @strict("mod", 2)
@@ -326,7 +329,7 @@ def _extract(context: Context, args: list[Any]) -> Any:
             "minute": value.seconds // 60 % 60, "hour": value.seconds // 3600, "day": value.days, "days": value.days,
         }  # fmt: skip
     else:
-        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day, tzinfo=UTC)
         numbers = {
             "epoch": moment.timestamp(), "year": moment.year, "month": moment.month, "day": moment.day,
             "hour": moment.hour, "minute": moment.minute, "second": moment.second + moment.microsecond / 1e6,
@@ -361,7 +364,7 @@ def _to_char(context: Context, args: list[Any]) -> str:
         return f" {float(args[0]):,.{places}f}" if "," in args[1] else f" {float(args[0]):.{places}f}"
     value = args[0]
     if isinstance(value, Interval):
-        value = datetime(2000, 1, 1) + timedelta(seconds=value.total())
+        value = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=value.total())
     return re.sub("|".join(sorted(_CHARS, key=len, reverse=True)), lambda m: value.strftime(_CHARS[m.group()]), args[1])
 
 
@@ -380,20 +383,28 @@ def _sleep_for(context: Context, args: list[Any]) -> str:
 # the server
 
 
+def _position(transactions: int) -> str:
+    """Return how far the log of all changes has come."""
+    return f"0/{transactions * 4096 + 0x1500000:X}"
+
+
 @strict("version", 0)
 def _version(context: Context, args: list[Any]) -> str:
     version = context.session.state.version
-    return f"PostgreSQL {version} (Debian {version}-1.pgdg12+1) on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14) 12.2.0, 64-bit"
+    built = "on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14) 12.2.0, 64-bit"
+    return f"PostgreSQL {version} (Debian {version}-1.pgdg12+1) {built}"
 
 
 for _names, _info in {
     "current_database current_catalog": lambda s: s.database, "current_user user current_role": lambda s: s.user,
     "session_user": lambda s: s.session_user, "pg_backend_pid": lambda s: s.pid,
     "current_schema": lambda s: next((p for p in s.path() if p in s.catalog.schemas), None),
-    "pg_postmaster_start_time": lambda s: s.time(s.state.started), "pg_conf_load_time": lambda s: s.time(s.state.reloaded),
+    "pg_postmaster_start_time": lambda s: s.time(s.state.started),
+    "pg_conf_load_time": lambda s: s.time(s.state.reloaded),
     "pg_is_in_recovery": lambda s: False, "txid_current pg_current_xact_id": lambda s: s.state.transactions,
-    "pg_current_wal_lsn pg_current_wal_insert_lsn pg_last_wal_replay_lsn": lambda s: f"0/{s.state.transactions * 4096 + 0x1500000:X}",
-    "inet_server_addr": lambda s: None, "inet_server_port": lambda s: None, "inet_client_addr": lambda s: s.address or None,
+    "pg_current_wal_lsn pg_current_wal_insert_lsn pg_last_wal_replay_lsn": lambda s: _position(s.state.transactions),
+    "inet_server_addr": lambda s: None, "inet_server_port": lambda s: None,
+    "inet_client_addr": lambda s: s.address or None,
     "pg_stat_reset pg_stat_statements_reset pg_stat_clear_snapshot": lambda s: "",
     "pg_rotate_logfile pg_switch_wal": lambda s: True, "lastval": lambda s: None,
     "pg_jit_available": lambda s: False, "pg_client_encoding": lambda s: "UTF8",
@@ -657,7 +668,7 @@ def _series(args: list[Any]) -> list[Any]:
     if any(a is None for a in args) or len(args) < 2:
         return []
     first, last = args[0], args[1]
-    found = []
+    found: list[Any] = []
     if is_number(first):
         step = args[2] if len(args) > 2 else 1
         if step == 0:

@@ -9,7 +9,8 @@ MODES = (
 )  # fmt: skip
 _EXCLUDE = {
     "AccessShareLock": {7}, "RowShareLock": {6, 7}, "RowExclusiveLock": {4, 5, 6, 7},
-    "ShareUpdateExclusiveLock": {3, 4, 5, 6, 7}, "ShareLock": {2, 3, 5, 6, 7}, "ShareRowExclusiveLock": {2, 3, 4, 5, 6, 7},
+    "ShareUpdateExclusiveLock": {3, 4, 5, 6, 7}, "ShareLock": {2, 3, 5, 6, 7}, "ShareRowExclusiveLock": {2, 3, 4, 5, 6,
+    7},
     "ExclusiveLock": {1, 2, 3, 4, 5, 6, 7}, "AccessExclusiveLock": {0, 1, 2, 3, 4, 5, 6, 7},
 }  # fmt: skip
 #: What LOCK TABLE calls them.

@@ -123,7 +123,8 @@ def _schemas(session: Session, pattern: str, plus: bool) -> Answers:
     rows: list[list[str | None]] = []
     for name, owner in sorted(session.catalog.schemas.items()):
         if wanted.match(name):
-            rows.append([name, owner] + ([_acl(session.catalog.schema_acl.get(name), owner), ""] if plus else []))
+            row: list[str | None] = [name, owner]
+            rows.append(row + ([_acl(session.catalog.schema_acl.get(name), owner), ""] if plus else []))
     names = ["Name", "Owner"] + (["Access privileges", "Description"] if plus else [])
     return [_table("List of schemas", names, rows, counted=True)]
 
@@ -201,7 +202,9 @@ def _one(session: Session, relation: Relation) -> dict[str, Any]:
                 kind = "UNIQUE CONSTRAINT, "
             footers.append(f'    "{index.name}" {kind}btree ({", ".join(index.columns)})')
     title = f'{"Table" if relation.kind == "r" else "View"} "{relation.schema}.{relation.name}"'
-    return _table(title, ["Column", "Type", "Collation", "Nullable", "Default"], rows, footers=footers, counted=False, plain=True)
+    return _table(
+        title, ["Column", "Type", "Collation", "Nullable", "Default"], rows, footers=footers, counted=False, plain=True
+    )
 
 
 def _privileges(session: Session, pattern: str, plus: bool) -> Answers:

@@ -30,10 +30,54 @@ from stratus.sim.apps.stores.postgres.tree import (
 
 #: Words that cannot be the name of a column or table as they are, or an alias without AS.
 RESERVED = frozenset(
-    "all and any array as asc both case cast check collate column constraint create default desc distinct do else end "
-    "except false fetch for foreign from grant group having in intersect into lateral leading limit not null offset on "
-    "only or order primary references returning select some table then to trailing true union unique user using when "
-    "where window with natural join inner left right full cross is isnull notnull like ilike similar set values".split()
+    {"all", "and", "any", "array", "as", "asc", "both", "case", "cast", "check", "collate", "column", "constraint"}
+    | {
+        "create",
+        "default",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+    }
+    | {
+        "grant",
+        "group",
+        "having",
+        "in",
+        "intersect",
+        "into",
+        "lateral",
+        "leading",
+        "limit",
+        "not",
+        "null",
+        "offset",
+        "on",
+    }
+    | {"only", "or", "order", "primary", "references", "returning", "select", "some", "table", "then", "to", "trailing"}
+    | {
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "when",
+        "where",
+        "window",
+        "with",
+        "natural",
+        "join",
+        "inner",
+        "left",
+    }
+    | {"right", "full", "cross", "is", "isnull", "notnull", "like", "ilike", "similar", "set", "values"}
 )
 _COMPARING = frozenset(
     {"=", "<>", "!=", "<", ">", "<=", ">=", "~", "~*", "!~", "!~*", "~~", "~~*", "!~~", "!~~*", "@>", "<@", "&&"}
@@ -298,7 +342,7 @@ class Parser:
             self.expect_op(")")
         else:
             self.accept("only")
-            if self.peek().kind == "name" and self.peek(1).text == "(" or self._is_dotted_call():
+            if (self.peek().kind == "name" and self.peek(1).text == "(") or self._is_dotted_call():
                 call = self.expression()
                 if not isinstance(call, Call):
                     raise syntax(self.peek().text, at)
@@ -593,7 +637,8 @@ class Parser:
             self.take()
             return Call(word, [], token.at)
         if self.peek(1).kind == "string" and word in (
-            "interval", "timestamp", "timestamptz", "date", "time", "bool", "boolean", "int", "text", "inet", "regclass",
+            "interval", "timestamp", "timestamptz", "date", "time", "bool", "boolean", "int", "text", "inet",
+            "regclass",
         ):  # fmt: skip
             self.take()
             constant = self.take()

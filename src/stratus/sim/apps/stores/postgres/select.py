@@ -267,9 +267,8 @@ def _check_grouped(expr: Any, keys: list[t.Expr], shape: Scope) -> None:
             raise PgError(text, "42803", position=expr.at)
         return
     for part in parts_of(expr):
-        if part is not expr and (isinstance(part, t.Column) or (isinstance(part, t.Call) and part.name in AGGREGATES)):
-            if isinstance(part, t.Column) and not _inside_aggregate(expr, part):
-                _check_grouped(part, keys, shape)
+        if part is not expr and isinstance(part, t.Column) and not _inside_aggregate(expr, part):
+            _check_grouped(part, keys, shape)
 
 
 def _inside_aggregate(expr: Any, wanted: Any) -> bool:

@@ -192,7 +192,8 @@ class Session:
     def linger(self, until: float, state: str, wait: tuple[str, str]) -> None:
         """Let others see this session until a moment, with what it holds."""
         self.state.backends[self.pid] = Backend(
-            self.pid, self.database, self.user, self.application, self.address, self.now, self.begun or self.now, self.moment,
+            self.pid, self.database, self.user, self.application, self.address, self.now, self.begun or self.now,
+            self.moment,
             state, self.query, until, wait, list(self.locks), dict(self.rows),
         )  # fmt: skip
 

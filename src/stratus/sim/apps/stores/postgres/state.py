@@ -86,6 +86,10 @@ class Relation:
         """Return the columns' names."""
         return [c.name for c in self.columns]
 
+    def shown(self) -> str:
+        """Return its name, with the schema if it is not the usual one."""
+        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
     def primary(self) -> list[str]:
         """Return the columns of the primary key."""
         return next((i.columns for i in self.indexes if i.primary), [])
@@ -280,7 +284,7 @@ class PostgresState(State):
         return twin
 
     def boot(self, datastore: Datastore, boot: Boot) -> None:
-        """Begin anew: sessions are gone, saved settings count; without a disk that outlives the pod, all is as at first."""
+        """Begin anew: sessions are gone, saved settings count; without a lasting disk all is as at first."""
         if self.started and not boot.durable:
             again = type(self).fresh(datastore)
             again.callers, again.cost = self.callers, self.cost

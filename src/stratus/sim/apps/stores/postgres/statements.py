@@ -43,7 +43,11 @@ def _numeric(session: Session, query: t.Select, count: int) -> frozenset[int]:
             for source in query.sources:
                 kinds += _types(session, source).values()
         elif isinstance(expr, t.Column):
-            named = [s for s in query.sources if len(expr.parts) == 1 or (s.alias or s.name[-1:] or [""])[-1] == expr.parts[-2]]
+            named = [
+                s
+                for s in query.sources
+                if len(expr.parts) == 1 or (s.alias or s.name[-1:] or [""])[-1] == expr.parts[-2]
+            ]
             found = (_types(session, s).get(expr.parts[-1]) for s in query.sources if s in named)
             kinds.append(next((k for k in found if k), ""))
         else:

@@ -31,7 +31,7 @@ def settings() -> dict[str, Setting]:
     """Return all settings by name."""
     file = resources.files("stratus.sim.apps.stores.postgres").joinpath("data", "settings.json")
     return {
-        name: Setting(*entry[:6], tuple(entry[6]), *entry[7:])
+        name: Setting(entry[0], entry[1], entry[2], entry[3], entry[4], entry[5], tuple(entry[6]), entry[7], entry[8])
         for name, entry in json.loads(file.read_text("utf-8")).items()
     }
 

@@ -349,7 +349,7 @@ def sort_key(value: Any) -> tuple[int, Any]:
 
 def moved(moment: Any, by: Interval, sign: int) -> datetime:
     """Return a moment moved by an interval."""
-    base = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+    base = moment if isinstance(moment, datetime) else datetime.combine(moment, datetime.min.time())
     months = sign * by.months
     if months:
         index = base.year * 12 + base.month - 1 + months
