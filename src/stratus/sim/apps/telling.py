@@ -72,5 +72,10 @@ class Telling:
             if plain or (trouble is not None and trouble.text == message):
                 user = proc.logins[target][0] if login is not None else ""
                 reason = "SSLHandshakeFailed: The server is configured to only allow SSL connections" if plain else ""
-                text = reason or message.replace('"', '\\"')
+                text = reason or message
+                if store.kind == "mongodb":
+                    # Its log is JSON.
+                    text = text.replace('"', '\\"')
+                elif any("FATAL:" in line or "ERROR:" in line for line in store.denied):
+                    text = text.removeprefix("FATAL:  ").removeprefix("ERROR:  ")
                 server.write(self.serving.now, *store.denied, user=user, reason=text)
