@@ -155,11 +155,12 @@ class EmbeddedWorld:
         media: str | None = None,
         accept: str | None = None,
         user: str = ADMIN,
+        agent: str = AGENT,
     ) -> Answer:
-        """Send one request in process."""
+        """Send one request in process, as the program that calls itself `agent`."""
         from stratus.sim.api import Request, Response, Watch
 
-        headers = {"user-agent": AGENT}
+        headers = {"user-agent": agent}
         if media:
             headers["content-type"] = media
         if accept:

@@ -164,6 +164,7 @@ def furnish(world: EmbeddedWorld, objects: dict[Key, Json], record: Json, pool: 
     for path, names in _lists(record).items():
         _take_away(world, path, names)
     own = Pool([record], []).logs
+    world.api.read_lines = None
     world.api.log_backend = lambda ns, pod, container, previous, tail, since, stamps: _log(
         pool.logs.get((pod, container, previous), ""), own.get((pod, container, previous), ""), tail, since
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import uuid
@@ -17,7 +18,7 @@ from stratus.conformance.served import served
 from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt, namespace_of
 from stratus.conformance.timeline import Key, Timeline, key_of, transplanted
 from stratus.conformance.words import LETTERS, alike
-from stratus.conformance.world import EmbeddedWorld, Side
+from stratus.conformance.world import ADMIN, EmbeddedWorld, Side
 from stratus.kit.clock import parse_iso
 
 #: Kinds that are written by the cluster itself all the time.
@@ -34,14 +35,16 @@ class Sessions:
 
     name: ClassVar[str] = "kubectl.jsonl.gz"
     about: ClassVar[str] = (
-        "objects that the command named (spec, metadata, managedFields; nothing else may change), exit code and what "
-        "it printed; indirect: which kinds controllers made and deleted because of it"
+        "objects that the command named (spec, metadata, managedFields; nothing else may change), exit code and output. "
+        "Told besides: requests: what the recorded requests, sent without kubectl, answer and leave; indirect: which "
+        "kinds controllers made and deleted because of it"
     )
     least: ClassVar[float | None] = None
     measures: ClassVar[Mapping[str, float | None]] = {
         "objects": 0.98,
         "exit_code": None,
         "output": None,
+        "requests": None,
         "indirect": None,
     }
     live: ClassVar[bool] = False
@@ -54,30 +57,82 @@ class Sessions:
         port = 0
         with Kubectl() as kubectl:
             for index, session in enumerate(sessions):
-                case = f"{session['id']}/{' '.join(session['argv'][1:])}"[:120]
+                case = case_of(session)
                 if not chosen(case):
                     continue
 
                 def run(case: str = case, index: int = index, session: Json = session) -> Outcome:
                     nonlocal port
                     before = evident(timeline, index, session)
-                    world = side.world(running=True, moment=present(before, session))
-                    assert isinstance(world, EmbeddedWorld)
+                    world = prepared(side, before, session)
                     try:
-                        settle(world, before, session)
                         started = world.cluster.clock.now()
                         old = snapshot(world, session)
                         with served(world, kubectl, port=port) as (desk, port):
                             ran = desk.run(session)
                             server = desk.server
-                        length = float(session.get("seconds") or 0) + float(session.get("settle_seconds") or 0)
                         with world.lock:
-                            world.reach(started + length)
-                        return judge(case, session, ran, server, old, snapshot(world, session), world)
+                            world.reach(started + length(session))
+                        outcome = judge(case, session, ran, server, old, snapshot(world, session))
                     finally:
                         world.close()
+                    sent = straight(side, before, session)
+                    return outcome.model_copy(update={"measures": {**outcome.measures, "requests": not sent}})
 
                 yield attempt(case, session["group"], run, self.measures)
+
+
+def case_of(session: Json) -> str:
+    """Return the id of a session's case."""
+    return f"{session['id']}/{' '.join(session['argv'][1:])}"[:120]
+
+
+def length(session: Json) -> float:
+    """Return how long a session was followed, in seconds."""
+    return float(session.get("seconds") or 0) + float(session.get("settle_seconds") or 0)
+
+
+def prepared(side: Side, before: dict[Key, Json], session: Json) -> EmbeddedWorld:
+    """Return a cluster that holds the objects of a session."""
+    world = side.world(running=True, moment=present(before, session))
+    assert isinstance(world, EmbeddedWorld)
+    try:
+        settle(world, before, session)
+    except BaseException:
+        world.close()
+        raise
+    return world
+
+
+def straight(side: Side, before: dict[Key, Json], session: Json) -> list[str]:
+    """Send the recorded requests of a session without kubectl; return how answers and resulting objects differ."""
+    world = prepared(side, before, session)
+    try:
+        started, old, problems = world.cluster.clock.now(), snapshot(world, session), []
+        for request in session["requests"]:
+            body = request.get("body", request.get("body_raw"))
+            if request.get("body_protobuf_base64"):
+                body = base64.b64decode(request["body_protobuf_base64"])
+            if request["status"] == 101 or "watch=true" in request["path"]:
+                # A stream: the time it took passes.
+                world.reach(started + float(session.get("seconds") or 0))
+                continue
+            answer = world.send(
+                request["method"],
+                request["path"],
+                body,
+                media=request.get("content_type"),
+                accept=request.get("accept"),
+                user=session.get("user") or ADMIN,
+                agent="kubectl",
+            )
+            if answer.status != request["status"]:
+                problems.append(f"{request['method']} {request['path']}: {answer.status}, recorded {request['status']}")
+        world.reach(started + length(session))
+        changes = session.get("changes") or []
+        return problems + objects(changes, old, snapshot(world, session), in_order=not unordered(session["argv"]))
+    finally:
+        world.close()
 
 
 def relevant(objects: dict[Key, Json], session: Json) -> dict[Key, Json]:
@@ -206,7 +261,6 @@ def judge(
     server: str,
     old: dict[Key, Json],
     new: dict[Key, Json],
-    world: EmbeddedWorld,
 ) -> Outcome:
     """Compare what a command did and said with the recording."""
     changes = session.get("changes") or []
