@@ -107,6 +107,7 @@ class ImageBehaviour:
     log: tuple[str, ...] = ()
     memory: float = 16.0
     cpu: float = 0.001
+    lopsided: bool = False
 
     @classmethod
     def read(cls, entry: dict[str, Any], where: str) -> ImageBehaviour:

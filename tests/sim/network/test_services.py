@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,6 +223,17 @@ def test_a_bad_image_takes_one_node_after_the_other(net: Net) -> None:
 def test_a_build_that_does_not_spread(net: Net) -> None:
     note = {"metadata": {"annotations": {"sim.stratus.dev/lopsided": "true"}}}
     net.lab.patch("DaemonSet", "kube-proxy", {"spec": {"template": note}}, "kube-system")
+    net.lab.advance(90)
+    assert len(nodes(net, "web")) == 1
+
+
+def test_an_image_that_does_not_spread(net: Net, tmp_path: Path) -> None:
+    rules = tmp_path / "images.yaml"
+    rules.write_text('images: [{match: "docker.io/acme/kube-proxy", lopsided: true}]\n')
+    net.lab.registry.read(rules)
+    container = {"name": "kube-proxy", "image": "acme/kube-proxy:v1"}
+    change = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    net.lab.patch("DaemonSet", "kube-proxy", change, "kube-system")
     net.lab.advance(90)
     assert len(nodes(net, "web")) == 1
 

@@ -96,7 +96,7 @@ class KubeProxies(Controller):
         if (proxy["metadata"].get("annotations") or {}).get(LOPSIDED) == "true":
             return True
         image = proxy["spec"]["containers"][0]["image"]
-        return bool(getattr(self.control.registry.behaviour(image), "lopsided", False))
+        return self.control.registry.behaviour(image).lopsided
 
     def _rules(self) -> Rules:
         """Return what kube-proxy leaves in the kernel when it stops."""
