@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk measure-cluster embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk spec measure-cluster embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start i
 
 random-walk: $(VENV)/.dev ## ten thousand random API operations on embedded clusters
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/sim/test_api_stateful.py
+
+spec: $(VENV)/.dev ## the formal model of transactions, checked by SPIN, and what it finds when the protocol is broken
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_spec.py
 
 measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against what is promised
 	$(BIN)/python benchmarks/embedded_cluster.py --check

@@ -15,6 +15,7 @@ from stratus.cluster.kube import KubeCluster
 from stratus.cluster.kube.answers import error_of
 from stratus.cluster.kube.discovery import Catalogue, aggregated_rows
 from stratus.cluster.kube.requests import request_of
+from stratus.cluster.writer import WRITE_SECONDS
 from stratus.errors import (
     ClusterError,
     ClusterUnreachable,
@@ -235,6 +236,18 @@ def test_evictions_carry_preconditions_and_dry_run_in_their_options(api: FakeKub
         assert c.reader.get(POD) is not None
         c.writer.write(known)
         assert c.reader.get(POD) is None
+
+
+def test_a_write_carries_a_deadline_for_the_server_and_a_rehearsal_none(api: FakeKubeApi) -> None:
+    """What is not stored within it never will be: whoever takes the Lease over can rely on what is there."""
+    api.create("v1", "configmaps", "n", {"metadata": {"name": "a", "namespace": "n"}, "data": {"k": "v"}})
+    with cluster(api) as c:
+        for write in (PATCH, DELETE):
+            c.rehearser.dry_run(write)
+            c.writer.write(write)
+    paths = [path for method, path, _ in api.requests if method in ("PATCH", "DELETE")]
+    assert ["timeout=10s" in path for path in paths] == [False, True, False, True]
+    assert Settings().lease_seconds * 2 / 3 > WRITE_SECONDS
 
 
 def test_a_rehearsed_delete_says_so_in_its_body_because_the_query_is_ignored() -> None:

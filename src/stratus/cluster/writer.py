@@ -7,6 +7,12 @@ from typing import Protocol, runtime_checkable
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
 
+WRITE_SECONDS = 10.0
+"""Time after which the server itself gives a write up: it is stored by then, or never.
+
+A Lease has two thirds of its life left at least when a write is sent (20 s of 30 s), so a write is stored or dead
+before anybody else can take the Lease over and look."""
+
 
 @runtime_checkable
 class ClusterWriter(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from stratus.cluster.base import ClusterReader
-from stratus.cluster.writer import ClusterWriter
+from stratus.cluster.writer import WRITE_SECONDS, ClusterWriter
 from stratus.errors import (
     AlreadyExists,
     ClusterError,
@@ -46,8 +46,8 @@ BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries of what is known not to have happened."""
 GONE_WITHIN = 60.0
 """Seconds within which a deleted object has to be gone."""
-LATE = 2.0
-"""Seconds after which an unanswered write that is not there is looked for once more."""
+LATE = WRITE_SECONDS + 1.0
+"""Seconds after which an unanswered write that is not there will not come any more, and is looked for once more."""
 
 Tripwire = Callable[[str], None]
 """Called with the name of each durable step before and after it; tests die there."""

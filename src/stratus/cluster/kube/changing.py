@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stratus.cluster.kube.channel import Channel
 from stratus.cluster.kube.requests import HttpRequest, request_of
+from stratus.cluster.writer import WRITE_SECONDS
 from stratus.errors import ClusterError, Conflict, Invalid
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
@@ -28,7 +31,9 @@ class KubeWriter:
 
     def write(self, write: ApiWrite) -> Json:
         """Send one write and return the server's answer."""
-        return _send(self.__channel, write, request_of(write, dry_run=False), changes=True)
+        request = request_of(write, dry_run=False)
+        bounded = replace(request, query={**request.query, "timeout": f"{WRITE_SECONDS:g}s"})
+        return _send(self.__channel, write, bounded, changes=True)
 
 
 def _send(channel: Channel, write: ApiWrite, request: HttpRequest, *, changes: bool) -> Json:
