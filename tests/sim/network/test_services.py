@@ -229,7 +229,9 @@ def test_a_build_that_does_not_spread(net: Net) -> None:
 
 def test_an_image_that_does_not_spread(net: Net, tmp_path: Path) -> None:
     rules = tmp_path / "images.yaml"
-    rules.write_text('images: [{match: "docker.io/acme/kube-proxy", lopsided: true}]\n')
+    rules.write_text(
+        'images: [{match: "docker.io/acme/kube-proxy", command: [/usr/local/bin/kube-proxy], lopsided: true}]\n'
+    )
     net.lab.registry.read(rules)
     container = {"name": "kube-proxy", "image": "acme/kube-proxy:v1"}
     change = {"spec": {"template": {"spec": {"containers": [container]}}}}
