@@ -195,6 +195,20 @@ class ContainerWorld(ContainerFiles):
             self.runtime.talk(found.pod, found.container, found.port, protocol, request, peer),
         )
 
+    def _ask_say(self, host: str, port: int, text: str) -> tuple[str, str, str | None]:
+        """Send a text to whatever listens, and return what it says."""
+        for protocol in ("memcached", "redis"):
+            kind, address, answer = self._ask_talk(host, port, protocol, {"text": text})
+            if kind != "reached" or answer is not None:
+                return kind, address, answer
+        words = text.split("\n", 1)[0].split()
+        if len(words) == 3 and words[2].startswith("HTTP/"):
+            kind, address, reply = self._ask_http(host, port, words[1], words[0], "", "http")
+            if kind == "reached" and reply is not None and reply[0]:
+                status, body = reply
+                return kind, address, f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        return "reached", "", None
+
     def _ask_connect(self, host: str, port: int) -> tuple[str, str, None]:
         found = self.runtime.network.connect(self.pod, host, port)
         if isinstance(found, NoSuchHost):

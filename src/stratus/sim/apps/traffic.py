@@ -119,6 +119,8 @@ class Traffic:
             if state is not None:
                 proc.memory += state.memory(now)
                 state.work += served * seconds
+                shares = [p.hit for p in state.callers.values() if p.hit]
+                state.found += served * seconds * (sum(shares) / len(shares) if shares else 0.0)
         if self.runtime.databases:
             self._count_callers(live)
         self._telling.write(live, flow.lines, flow.asked)
@@ -169,6 +171,7 @@ class Traffic:
             proc.workload,
             next((c.operation for c in calls), ""),
             login.tables if login is not None else (),
+            target.hit,
         )
 
     def _look(self, now: float, seconds: float) -> None:

@@ -43,7 +43,7 @@ def _nc(shell: Shell, argv: list[str]) -> int:
     if kind == "reached":
         if "v" in options:
             shell.err(f"{operands[0]} ({address}:{operands[1]}) open\n")
-        return 0
+        return 0 if "z" in options else _converse(shell, argv[0], operands[0], int(operands[1]), address)
     if kind == "no-host":
         shell.err(f"{argv[0]}: bad address '{operands[0]}'\n")
     elif kind == "refused":
@@ -56,6 +56,20 @@ def _nc(shell: Shell, argv: list[str]) -> int:
         if "v" in options or "z" not in options:
             shell.err(f"{argv[0]}: {operands[0]} ({address}:{operands[1]}): Connection timed out\n")
     return 1
+
+
+def _converse(shell: Shell, program_: str, host: str, port: int, address: str) -> int:
+    """Send what comes in to the other side, and print what it answers."""
+    if program_.endswith("telnet"):
+        shell.out(f"Trying {address}...\nConnected to {host}.\nEscape character is '^]'.\n")
+    if shell.stdin:
+        kind, _, answer = shell.ask("say", host, port, shell.stdin)
+        if kind == "reached" and answer:
+            shell.out(answer)
+    if program_.endswith("telnet"):
+        shell.out("Connection closed by foreign host.\n")
+        return 1
+    return 0
 
 
 def _target(url: str) -> tuple[str, str, int, str]:

@@ -52,6 +52,12 @@ class Bench:
             if port != self.port:
                 return "refused", "127.0.0.1", None
             return "reached", "127.0.0.1", self.state.talk(request, self.at, self.peer)
+        if question == "connect":
+            host, port = details
+            kind = "no-host" if host not in self.hosts else "reached" if port == self.port else "refused"
+            return kind, "127.0.0.1", None
+        if question == "say":
+            return "reached", "127.0.0.1", self.state.talk({"text": details[2]}, self.at, self.peer)
         return {"address": "10.244.1.5", "processes": []}.get(question)
 
     def now(self) -> float:

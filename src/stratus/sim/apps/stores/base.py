@@ -47,7 +47,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A program that keeps connections open: how many, and as whom, where and for what."""
+    """A program that keeps connections open: how many, and as whom, where and for what.
+
+    `hit` is the share of its look-ups that find something in a warm cache.
+    """
 
     connections: float = 1.0
     user: str = ""
@@ -55,6 +58,7 @@ class Peer:
     name: str = ""
     operation: str = ""
     tables: tuple[str, ...] = ()
+    hit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class State:
         cost: factor on the CPU of every operation (a lost index makes it grow).
         emptied: when it last lost what makes it useful as a cache.
         callers: programs that keep connections open, by address.
-        work: requests of programs that it has served since its process began.
+        work: requests of programs that it has served since its process began; `found`: those that found something.
     """
 
     kind: ClassVar[str] = ""
@@ -89,6 +93,7 @@ class State:
     emptied: float = 0.0
     callers: dict[str, Peer] = field(default_factory=dict)
     work: float = 0.0
+    found: float = 0.0
 
     @classmethod
     def fresh(cls, datastore: Datastore) -> State:

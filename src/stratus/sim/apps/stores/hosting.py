@@ -36,6 +36,10 @@ def create(datastore: Datastore) -> State | None:
         from stratus.sim.apps.stores.redis.state import Valkey
 
         return Valkey.fresh(datastore)
+    if kind == "memcached":
+        from stratus.sim.apps.stores.memcached import Memcached
+
+        return Memcached.fresh(datastore)
     if kind == "postgresql":
         from stratus.sim.apps.stores.postgres.state import PostgresState
 

@@ -272,6 +272,23 @@ def _reset(session: Session, words: list[str]) -> Reply:
     return status("RESET")
 
 
+def spoken(state: RedisState, text: str, now: float, peer: str) -> str:
+    """Answer commands that are written one a line, in the server's own protocol."""
+    commands_ = [line.split() for line in text.replace("\r", "").split("\n") if line.strip()]
+    replies = run(state, {"commands": commands_}, now, peer)["replies"]
+    return "".join(encoded(r) for r in replies)
+
+
+def encoded(reply: Reply) -> str:
+    """Return a reply in the server's own protocol."""
+    kind, value = reply
+    if kind == "list":
+        return f"*{len(value)}\r\n" + "".join(encoded(r) for r in value)
+    if kind in ("bulk", "text"):
+        return f"${len(str(value).encode('utf-8', 'surrogateescape'))}\r\n{value}\r\n"
+    return {"status": f"+{value}", "error": f"-{value}", "int": f":{value}", "nil": "$-1"}[kind] + "\r\n"
+
+
 def run(state: RedisState, request: dict[str, Any], now: float, peer: str) -> dict[str, Any]:
     """Run a client's commands.
 

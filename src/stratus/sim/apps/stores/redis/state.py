@@ -272,9 +272,9 @@ class RedisState(State):
 
     def talk(self, request: dict[str, Any], now: float, peer: str) -> Any:
         """Run a client's commands; see `stratus.sim.apps.stores.redis.session`."""
-        from stratus.sim.apps.stores.redis.session import run
+        from stratus.sim.apps.stores.redis.session import run, spoken
 
-        return run(self, request, now, peer)
+        return spoken(self, request["text"], now, peer) if "text" in request else run(self, request, now, peer)
 
 
 @dataclass(slots=True)
