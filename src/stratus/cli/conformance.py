@@ -52,13 +52,14 @@ def conformance(
     def tell(name: str, passed: int, total: int) -> None:
         out.print(f"{name}: {passed} of {total}", style="dim", markup=False)
 
-    side = None
+    wanted = [name for name in only.split(",") if name.strip()]
     if against is not None:
         from stratus.conformance.live import LiveSide
 
-        side = LiveSide(against)
-    wanted = [name for name in only.split(",") if name.strip()]
-    matrix = replay(folder, side, only=wanted, case=case, tell=tell)
+        with LiveSide(against) as side:
+            matrix = replay(folder, side, only=wanted, case=case, tell=tell)
+    else:
+        matrix = replay(folder, only=wanted, case=case, tell=tell)
     if case and not matrix.score.total and not any(f.left_out for f in matrix.files):
         raise UsageError(f"no case {case!r} in {', '.join(f.name for f in matrix.files) or 'these files'}")
     if json_to:

@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stratus.conformance.suites.base import OutOfScope
 from stratus.conformance.world import (
     ADMIN,
     AGENT,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Namespaces that exist on every cluster and keep their names.
 STANDING = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+#: Annotations that controllers write.
+_CONTROLLERS = ("deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation")
 PAUSE, PATIENCE = 0.2, 60.0
 #: Fields that the server sets itself.
 _SERVERS = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
@@ -62,12 +66,31 @@ class LiveSide:
         self.kubeconfig = kubeconfig
         self.client = client.ApiClient(configuration)
         self.prefix = f"conformance-{secrets.token_hex(3)}-"
+        #: Recorded namespaces and what ours are called.
+        self.names: dict[str, str] = {}
+        self.bound = False
         self.host = str(configuration.host).rstrip("/")
         self.server_version()
 
+    def __enter__(self) -> LiveSide:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the namespaces that were made, and the viewer's binding."""
+        world = LiveWorld(self)
+        for name in self.names:
+            world.ask("DELETE", f"/api/v1/namespaces/{name}")
+        self.names.clear()
+        if self.bound:
+            self.bound = False
+            world.ask("DELETE", f"{_BINDINGS}/{self.prefix}viewer")
+
     def server_version(self) -> str:
         """Return the version the server names."""
-        answer = LiveWorld(self).send("GET", "/version")
+        answer = LiveWorld(self).ask("GET", "/version")
         if answer.status != 200 or not isinstance(answer.obj, dict):
             raise ClusterUnreachable(f"{self.host} answers /version with {answer.status}: is it a Kubernetes API?")
         return str(answer.obj.get("gitVersion", ""))
@@ -90,11 +113,37 @@ class LiveWorld:
 
     def __init__(self, side: LiveSide) -> None:
         self._side = side
-        self._names: dict[str, str] = {}
         self._made: list[str] = []
-        self._bound = False
+        #: What ours are called and numbered for recorded uids and versions.
+        self._ours_for: dict[str, str] = {}
 
     def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str | None = None,
+        accept: str | None = None,
+        user: str = ADMIN,
+    ) -> Answer:
+        """Send one request of a case.
+
+        Raises:
+            OutOfScope: it would write what does not live in one of our namespaces.
+        """
+        bare = path.partition("?")[0]
+        inside = bare.startswith("/api") and any(f"/namespaces/{name}" in path for name in self._side.names)
+        if method != "GET" and not inside and "dryRun=All" not in path and user == ADMIN:
+            raise OutOfScope("writes an object of the whole cluster, which a live cluster is not asked to")
+        answer = self.ask(method, path, body, media=media, accept=accept, user=user)
+        if method == "POST" and answer.status == 201 and "dryRun" not in path and isinstance(answer.obj, dict):
+            name = (answer.obj.get("metadata") or {}).get("name")
+            if name and answer.obj.get("kind") != "Status":
+                self._made.append(f"{bare}/{name}")
+        return answer
+
+    def ask(
         self,
         method: str,
         path: str,
@@ -139,7 +188,7 @@ class LiveWorld:
             token = client.configuration.get_api_key_with_prefix("authorization")
             return {"authorization": token} if token else {}
         if user in (ANONYMOUS, STRANGER):
-            raise NotImplementedError("a kubeconfig's own certificate cannot be left out of a connection")
+            raise OutOfScope("asks without credentials, and those of the kubeconfig belong to its connection")
         self._bind()
         names = {VIEWER: ("viewer", ""), NOBODY: ("nobody-user", "nogroup")}
         name, group = names[user]
@@ -147,17 +196,20 @@ class LiveWorld:
         return found | ({"impersonate-group": group} if group else {})
 
     def _bind(self) -> None:
-        if not self._bound:
-            self._bound = True
-            path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-            self.send("POST", path, viewer_binding(f"{self._side.prefix}viewer"), media="application/json")
+        if not self._side.bound:
+            self._side.bound = True
+            self.ask("POST", _BINDINGS, viewer_binding(f"{self._side.prefix}viewer"), media="application/json")
 
     def _theirs(self, text: str) -> str:
-        if not self._names:
+        names = self._side.names
+        if not names:
             return text
-        longest_first = sorted(self._names, key=len, reverse=True)
+        longest_first = sorted(names, key=len, reverse=True)
         known = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?!\w)" for name in longest_first))
-        return known.sub(lambda found: self._names[found[0]], text)
+        text = known.sub(lambda found: names[found[0]], text)
+        for theirs, ours in self._ours_for.items():
+            text = text.replace(theirs, ours)
+        return text
 
     def _ours(self, text: str) -> str:
         return text.replace(self._side.prefix, "")
@@ -168,22 +220,16 @@ class LiveWorld:
 
         clock = SystemClock()
         for name in names:
-            if name in STANDING or name in self._names:
+            if name in STANDING or name in self._side.names:
                 continue
-            self._names[name] = f"{self._side.prefix}{name}"
-            made = self.send(
-                "POST",
-                "/api/v1/namespaces",
-                {"metadata": {"name": name}},
-                media="application/json",
-            )
-            if made.status not in (201, 409):
+            self._side.names[name] = f"{self._side.prefix}{name}"
+            made = self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}}, media="application/json")
+            if made.status != 201:
                 raise ClusterUnreachable(f"no namespace could be made: {(made.obj or {}).get('message', made.status)}")
-            self._made.append(name)
             deadline = clock.now() + PATIENCE
-            while self.send("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default").status != 200:
+            while self.ask("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default").status != 200:
                 if clock.now() > deadline:
-                    raise ClusterUnreachable(f"the namespace {self._names[name]} got no service account")
+                    raise ClusterUnreachable(f"the namespace {self._side.names[name]} got no service account")
                 clock.sleep(PAUSE)
 
     def place(self, obj: Json) -> None:
@@ -191,6 +237,8 @@ class LiveWorld:
         group, _, version = obj["apiVersion"].rpartition("/")
         prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
         meta = {k: v for k, v in obj["metadata"].items() if k not in _SERVERS}
+        notes = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in _CONTROLLERS}
+        meta = {k: v for k, v in meta.items() if k != "annotations"} | ({"annotations": notes} if notes else {})
         space = f"/namespaces/{meta['namespace']}" if meta.get("namespace") else ""
         plural = self._plural(prefix, obj["kind"])
         body = {k: v for k, v in obj.items() if k != "status"} | {"metadata": meta}
@@ -200,24 +248,29 @@ class LiveWorld:
             self.send("DELETE", f"{path}/{meta['name']}")
             made = self.send("POST", path, body, media="application/json")
         if made.status != 201:
-            raise LookupError(f"{obj['kind']} {meta['name']} could not be made: {(made.obj or {}).get('message', '')}")
+            why = (made.obj or {}).get("message", "")
+            raise OutOfScope(f"{obj['kind']} {meta['name']} as recorded cannot be made through the API: {why}"[:200])
+        ours = made.obj["metadata"]
+        for field, form in (("uid", "{}"), ("resourceVersion", '"resourceVersion": "{}"')):
+            if obj["metadata"].get(field):
+                self._ours_for[form.format(obj["metadata"][field])] = form.format(ours[field])
 
     def _plural(self, prefix: str, kind: str) -> str:
-        listed = self.send("GET", prefix).obj or {}
+        listed = self.ask("GET", prefix).obj or {}
         for resource in listed.get("resources") or ():
             if resource["kind"] == kind and "/" not in resource["name"]:
                 return str(resource["name"])
-        raise LookupError(f"no {kind} is served under {prefix}")
+        raise OutOfScope(f"no {kind} is served under {prefix}")
 
     def reach(self, moment: float) -> None:
         """A live cluster's clock goes its own way."""
 
     def close(self) -> None:
-        """Delete the namespaces that were made, and the binding."""
-        for name in reversed(self._made):
-            self.send("DELETE", f"/api/v1/namespaces/{name}")
+        """Delete the objects that this case made."""
+        freed = {"metadata": {"finalizers": None}}
+        for path in reversed(self._made):
+            self.ask("PATCH", path, freed, media="application/merge-patch+json")
+            self.ask(
+                "DELETE", path, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}, media="application/json"
+            )
         self._made.clear()
-        if self._bound:
-            path = f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{self._side.prefix}viewer"
-            self._bound = False
-            self.send("DELETE", path)

@@ -40,10 +40,16 @@ class Suite(Protocol):
         ...
 
 
+class OutOfScope(Exception):
+    """A case that this right-hand side cannot be given; the text argues why."""
+
+
 def attempt(case: str, kind: str, run: Callable[[], Outcome], measures: Iterable[str] = ()) -> Outcome:
     """Run one case; what it raises makes it fail, in all it would have been measured by, and the others go on."""
     try:
         return run()
+    except OutOfScope as why:
+        return Outcome(case=case, kind=kind, passed=False, reason=str(why), out_of_scope=True)
     except Exception as problem:
         reason = f"{type(problem).__name__}: {problem}"[:300]
         return Outcome(case=case, kind=kind, passed=False, reason=reason, measures=dict.fromkeys(measures, False))

@@ -35,8 +35,8 @@ class Sessions:
 
     name: ClassVar[str] = "kubectl.jsonl.gz"
     about: ClassVar[str] = (
-        "objects that the command named (spec, metadata, managedFields; nothing else may change), exit code and output. "
-        "Told besides: requests: what the recorded requests, sent without kubectl, answer and leave; indirect: which "
+        "objects that the command named (spec, metadata, managedFields; nothing else may change), exit code and output."
+        " Told besides: requests: what the recorded requests, sent without kubectl, answer and leave; indirect: which "
         "kinds controllers made and deleted because of it"
     )
     least: ClassVar[float | None] = None
