@@ -168,6 +168,60 @@ def test_with_no_memory_left_the_kernel_kills(lab: Any) -> None:
     assert events[0]["involvedObject"]["kind"] == "Node"
 
 
+def writer(script: str, **spec: Any) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": "app", "image": "busybox:1.36", "command": ["sh", "-c", script]}
+    for field in ("volumeMounts", "resources"):
+        if field in spec:
+            container[field] = spec.pop(field)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1, **spec},
+    }
+
+
+def test_what_is_written_has_limits(lab: Any) -> None:
+    volumes = [{"name": "scratch", "emptyDir": {"sizeLimit": "10Mi"}}]
+    mounts = [{"name": "scratch", "mountPath": "/scratch"}]
+    script = "dd if=/dev/zero of=/scratch/big bs=1M count=20; sleep 1000"
+    lab.apply(writer(script, volumes=volumes, volumeMounts=mounts))
+    lab.advance(30)
+    status = lab.get("Pod", "p")["status"]
+    assert (status["reason"], status["message"]) == (
+        "Evicted",
+        'Usage of EmptyDir volume "scratch" exceeds the limit "10Mi". ',
+    )
+
+
+def test_a_container_may_write_so_much_beside_its_image(lab: Any) -> None:
+    limits = {"limits": {"ephemeral-storage": "10Mi"}}
+    first = writer("dd if=/dev/zero of=/tmp/big bs=1M count=20; sleep 1000", resources=limits)
+    first["spec"]["containers"].append({"name": "other", "image": "nginx:1.25"})
+    lab.apply(first)
+    lab.advance(30)
+    message = 'Container app exceeded its local ephemeral storage limit "10Mi". '
+    assert lab.get("Pod", "p")["status"]["message"] == message
+
+
+def test_all_containers_together_too(lab: Any) -> None:
+    limits = {"limits": {"ephemeral-storage": "10Mi"}}
+    volumes = [{"name": "v", "emptyDir": {}}]
+    mounts = [{"name": "v", "mountPath": "/v"}]
+    script = "dd if=/dev/zero of=/v/big bs=1M count=15; sleep 1000"
+    lab.apply(writer(script, resources=limits, volumes=volumes, volumeMounts=mounts))
+    lab.advance(30)
+    message = "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. "
+    assert lab.get("Pod", "p")["status"]["message"] == message
+
+
+def test_who_keeps_the_limits_stays(lab: Any) -> None:
+    limits = {"limits": {"ephemeral-storage": "10Mi"}}
+    lab.apply(writer("dd if=/dev/zero of=/tmp/small bs=1M count=5; sleep 1000", resources=limits))
+    lab.advance(60)
+    assert lab.get("Pod", "p")["status"]["phase"] == "Running"
+
+
 def test_a_fork_is_under_the_same_pressure(lab: Any) -> None:
     lab.control.kubelet.evictor.press("node2", "pid")
     lab.control.drain()

@@ -359,6 +359,14 @@ class GenericRuntime:
 
     # reads
 
+    def written(self, pod: Obj, *, container: str = "", volume: str = "") -> float:
+        """Return the bytes that a container has written beside its image, or that a volume of a pod's own holds."""
+        if volume:
+            tree = self.volumes.get((pod["metadata"]["uid"], volume))
+            return float(tree.size()) if tree is not None else 0.0
+        process = self.running.get((pod["metadata"]["uid"], container))
+        return float(process.files.size() + process.visited.size()) if process is not None else 0.0
+
     def process(self, pod: Obj, container: Obj) -> Process | None:
         """Return the live process of a container."""
         found = self.running.get((pod["metadata"]["uid"], container["name"]))

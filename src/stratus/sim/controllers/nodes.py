@@ -14,6 +14,8 @@ from stratus.sim.store import Change, Obj
 GRACE = 50.0
 #: Seconds until a kubelet's next report of its node, and until taints that have lost their reason are taken off.
 REPORT, LINGER = 2.5, 0.05
+#: Seconds from the end of a node to that of its pods.
+QUARANTINE = 50.0
 PREFIX = "node.kubernetes.io/"
 PRESSURES = {
     "MemoryPressure": "memory-pressure",
@@ -44,6 +46,8 @@ class NodeController(Controller):
         if change.resource == "nodes":
             self._schedulable(change)
             self.enqueue(key_of(change.object))
+            if change.type == "DELETED":
+                self._removed(change.object)
             return
         pod = change.object
         node = pod["spec"].get("nodeName")
@@ -60,6 +64,12 @@ class NodeController(Controller):
         if before != after and change.type == "MODIFIED":
             # The kubelet tells with its next report of the node.
             self.wake(key_of(change.object), self.clock.now() + REPORT, "schedulable")
+
+    def _removed(self, node: Obj) -> None:
+        name = node["metadata"]["name"]
+        text = f"Node {name} event: Removing Node {name} from Controller"
+        self.control.events.record(node, "Normal", "RemovingNode", text, self.component)
+        self.wake(("", name), self.clock.now() + QUARANTINE, "orphans")
 
     def tell(self, node: Obj, reason: str, component: str = "kubelet") -> None:
         """Record what a node's status is now."""
@@ -98,6 +108,9 @@ class NodeController(Controller):
             node = self.store.get("nodes", *key)
             if node is not None:
                 self.tell(node, "NodeNotSchedulable" if node["spec"].get("unschedulable") else "NodeSchedulable")
+        elif tag == "orphans":
+            if self.store.get("nodes", *key) is None:
+                self._orphans(key[1])
         elif tag == "evict":
             pod = self.store.get("pods", *key)
             if pod is not None and self.state.get(key) is not None:
@@ -147,7 +160,6 @@ class NodeController(Controller):
     def _taints(self, key: Key, tag: str) -> None:
         node = self.store.get("nodes", *key)
         if node is None:
-            self._orphans(key[1])
             return
         have = (node.get("spec") or {}).get("taints") or []
         wanted = self._wanted(node)
@@ -245,6 +257,25 @@ class NodeController(Controller):
                 self.state[key] = self.clock.now()
 
     def _orphans(self, node: str) -> None:
-        """Pods of a node that no longer exists are removed."""
+        """Pods of a node that has been gone for a while are ended and removed."""
+        now = self.clock.now()
         for pod in list(self.control.index.by_node.get(node, {}).values()):
-            self.store.delete("pods", *key_of(pod))
+            if not pod_finished(pod):
+                status = dict(pod.get("status") or {})
+                target = {
+                    "type": "DisruptionTarget",
+                    "observedGeneration": pod["metadata"].get("generation", 1),
+                    "status": "True",
+                    "lastProbeTime": None,
+                    "lastTransitionTime": iso(now),
+                    "reason": "DeletionByPodGC",
+                    "message": "PodGC: node no longer exists",
+                }
+                others = [c for c in status.get("conditions") or () if c["type"] != "DisruptionTarget"]
+                pod = self.store.update(
+                    "pods", with_status(pod, {**status, "phase": "Failed", "conditions": [*others, target]})
+                )
+            begin_deletion(self.store, "pods", pod, now, grace=0)
+            left = self.store.get("pods", *key_of(pod))
+            if left is not None and not left["metadata"].get("finalizers"):
+                self.store.delete("pods", *key_of(pod))

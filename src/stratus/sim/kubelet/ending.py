@@ -107,7 +107,7 @@ class Ender:
         container.running.died_at = self.kubelet.clock.now()
         self.kubelet.control.runtime.stop(pod, spec)
         noise = spread(state.uid, name, "reap", container.running.restart)
-        self.kubelet.wake_pod(pod, self.kubelet.clock.now() + timing.REAP + 0.2 * noise, f"reap {name}")
+        self.kubelet.wake_pod(pod, self.kubelet.clock.now() + timing.REAP + timing.REAP_MORE * noise, f"reap {name}")
 
     def reap(self, pod: Obj, state: PodState, name: str) -> None:
         """The kubelet notices that a process it has stopped is gone."""

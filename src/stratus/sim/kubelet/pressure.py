@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stratus.kit.clock import iso
 from stratus.sim.controllers.common import key_of, pod_finished, with_status
-from stratus.sim.kubelet import timing
+from stratus.sim.kubelet import localstorage, timing
 from stratus.sim.kubelet.state import PodState
 from stratus.sim.podresources import pod_requests, qos_class
 from stratus.sim.quantity import parse_quantity
@@ -114,8 +114,8 @@ class Evictor:
             self.kubelet.wake(("", node), timing.on_beat(self.kubelet.clock.now() + INTERVAL, node), "pressure")
 
     def started(self, pod: Obj, spec: Obj, node: str) -> None:
-        """A container has started on a node; a big one may be one too many."""
-        if self.kubelet.control.runtime.usage(pod, spec)[1] > BIG:
+        """A container has started on a node; a big one, or one with limits on what it writes, is worth a look."""
+        if self.kubelet.control.runtime.usage(pod, spec)[1] > BIG or localstorage.limited(pod):
             self.watch(node)
 
     def consider(self, held: float) -> None:
@@ -174,6 +174,7 @@ class Evictor:
         free = capacity - SYSTEM - sum(used.values())
         if free < 0:
             free = self._kill(stored, pods, used, free, capacity)
+        limited = self._over_limits(pods)
         here = self.pressures.setdefault(node, {})
         if free < FREE:
             here.setdefault("memory", Pressure()).met_at = now
@@ -187,10 +188,24 @@ class Evictor:
             elif now - pressure.met_at >= TRANSITION:
                 del here[signal]
                 self._report(node, signal, met=False)
-        if here:
+        if here or limited:
             self.kubelet.wake(("", node), timing.on_beat(now + INTERVAL, node), "pressure")
-        else:
+        if not here:
             del self.pressures[node]
+
+    def _over_limits(self, pods: dict[tuple[str, str], tuple[Obj, PodState]]) -> bool:
+        """Evict pods that have written more than their own limits allow; tell whether any pod has such limits."""
+        written = getattr(self.kubelet.control.runtime, "written", None)
+        found = False
+        if written is None:
+            return found
+        for pod, state in list(pods.values()):
+            if localstorage.limited(pod):
+                found = True
+                text = localstorage.exceeded(pod, written)
+                if text:
+                    self.evict(pod, state, text)
+        return found
 
     def _running(self, node: str) -> dict[tuple[str, str], tuple[Obj, PodState]]:
         found = {}

@@ -100,7 +100,7 @@ class Starter:
             return
         state.mounted = True
         state.workers_at = now
-        self.kubelet.wake_pod(pod, now + timing.SANDBOX * (0.8 + 0.4 * spread(state.uid)), "sandbox")
+        self.kubelet.wake_pod(pod, now + timing.SANDBOX * (0.85 + 0.4 * spread(state.uid)), "sandbox")
 
     def _address(self, node: str) -> str:
         stored = self.kubelet.store.get("nodes", "", node)

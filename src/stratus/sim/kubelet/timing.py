@@ -7,7 +7,7 @@ import math
 from stratus.sim.controllers.common import spread
 
 #: Seconds from binding to a running sandbox, and from a container's start to the pass that sees it run.
-SANDBOX, STARTED = 0.4, 0.06
+SANDBOX, STARTED = 0.5, 0.06
 #: A process that ends is noticed by the next look at the runtime, at most this many seconds later.
 RELIST = 1.0
 #: A pass that failed is repeated after RETRY seconds or when a crashed container may start again, if that is sooner;
@@ -19,8 +19,8 @@ RESYNC = 10.0
 MOUNT_MOST = 122.0
 #: A container always gets this long between SIGTERM and SIGKILL, whatever its grace period says.
 LEAST_GRACE = 2.0
-#: Seconds from a process's end to the pass that reports it, when the kubelet itself has stopped it.
-REAP = 0.12
+#: Seconds from a process's end to the pass that reports it, when the kubelet itself has stopped it: at least, and more.
+REAP, REAP_MORE = 0.12, 0.4
 
 
 def lengthened(seconds: float, node: str, *parts: object) -> float:
