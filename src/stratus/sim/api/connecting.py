@@ -89,7 +89,7 @@ def _running(server: ApiServer, path: Path, query: Query) -> tuple[Obj, str]:
         raise bad_request(f"pod {path.name} does not have a host assigned")
     state = (container_status(pod, container) or {}).get("state") or {}
     if "running" not in state:
-        raise internal(f'unable to upgrade connection: container not found ("{container}")')
+        raise internal(f'container not found ("{container}")')
     return pod, container
 
 
@@ -158,7 +158,7 @@ def forward(server: ApiServer, request: Request, path: Path, resource: Resource,
         raise bad_request(f"pod {path.name} does not have a host assigned")
     phase = pod.get("status", {}).get("phase")
     if phase != "Running":
-        raise internal(f"unable to upgrade connection: pod not running: {phase}")
+        raise internal(f"pod not running: {phase}")
     _connect_allowed(server, request, path, resource, query)
     ports = []
     for text in ",".join(query.all("ports")).split(","):

@@ -72,7 +72,7 @@ class Response:
     def body(self) -> bytes:
         """Return the bytes on the wire."""
         if self._body is None:
-            self._body = dump(self.obj)
+            self._body = dump(self.obj) + b"\n"
         return self._body
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -292,7 +293,7 @@ class ApiServer:
         if (healthy := health.answer(path, Query(request.target.partition("?")[2]))) is not None:
             return healthy
         if path == "/version":
-            return Response(200, discovery.VERSION)
+            return Response(200, discovery.VERSION, body=json.dumps(discovery.VERSION, indent=2).encode())
         if path in ("/api", "/apis"):
             return discovery.roots(self.registry, accept, path == "/api")
         if path == "/openapi/v2":
