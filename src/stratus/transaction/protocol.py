@@ -36,7 +36,9 @@ Order = Literal[
 ]  # fmt: skip
 
 MAX_ATTEMPTS = 8
-"""Times one write, or the undo of one, is tried when it is known that it was not applied."""
+"""Times one write is tried when it is known that it was not applied."""
+MAX_UNDO_ATTEMPTS = 40
+"""Times the undo of one is: a server that is busy for some minutes is no reason to leave a change behind."""
 COMMITTABLE: tuple[Verdict, ...] = ("RESOLVED", "IMPROVED")
 """Verdicts that let a repair stay."""
 HARMLESS: tuple[Verdict, ...] = (*COMMITTABLE, "UNCHANGED")
@@ -240,7 +242,7 @@ def _moved(ledger: Ledger, step: Step, event: Event) -> Step:
         case "undo_outcome", "done" | "reverting", "failed":
             return replace(step, status="undo_failed")
         case "undo_outcome", "reverting", "retry":
-            return replace(step, status="done" if step.undo_tries < MAX_ATTEMPTS else "undo_failed")
+            return replace(step, status="done" if step.undo_tries < MAX_UNDO_ATTEMPTS else "undo_failed")
     raise _illegal(event, ledger)
 
 
