@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from stratus.sim.apps.loader import load_application, shipped
+from stratus.sim.apps.stores.base import State
 from stratus.sim.cluster import EmbeddedCluster
 from stratus.sim.faults.engine import FaultEngine, FaultSpec
 from stratus.sim.faults.engine import shipped as shipped_faults
@@ -68,6 +70,27 @@ def firing(cluster: EmbeddedCluster) -> set[str]:
     return {a.name for a in alerts.firing()}
 
 
+#: What servers note of their own life: who is connected, what they have done, since when and where they run.
+OWN = {
+    "analyzed", "backends", "callers", "changes", "commands", "connections", "dead", "dirty", "emptied", "errors",
+    "evicted", "expired", "hits", "misses", "next_pid", "peak", "reloaded", "scans", "slow", "stalled", "started",
+    "transactions", "vacuumed", "work",
+}  # fmt: skip
+
+
+def settled(state: Any) -> Any:
+    """What somebody decided inside a datastore."""
+    if dataclasses.is_dataclass(state):
+        names = [f.name for f in dataclasses.fields(state) if f.name not in OWN]
+        if isinstance(state, State):
+            # The pod that it runs in, and when it last wrote its memory down.
+            names = [n for n in names if (n != "name" and not isinstance(getattr(state, n), float)) or n == "cost"]
+        return {n: settled(getattr(state, n)) for n in names}
+    if isinstance(state, dict):
+        return {k: settled(v) for k, v in state.items()}
+    return [settled(v) for v in state] if isinstance(state, list) else state
+
+
 def wanted_state(cluster: EmbeddedCluster) -> dict[str, object]:
     """What somebody decided: everything but what follows from it, and the state no object shows."""
     derived = {
@@ -90,7 +113,7 @@ def wanted_state(cluster: EmbeddedCluster) -> dict[str, object]:
                 ]
                 plain["spec"] = {**plain["spec"], "taints": taints}
             found[f"{resource}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"] = plain
-    found["databases"] = {k: repr(d) for k, d in cluster.runtime.databases.items()}
+    found["databases"] = {k: settled(d) for k, d in cluster.runtime.databases.items()}
     found["surge"] = cluster.traffic.surge
     for image in ("yinfangchen/hotelreservation:v1.4.0", "quay.io/acme/checkout-arm:2.2.0"):
         found[f"image {image}"] = cluster.registry.exists(image)

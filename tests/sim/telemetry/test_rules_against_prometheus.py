@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 from realprometheus import Asked, backfill, free_port, needed, prometheus, started
-from ruleworld import FILES, public_rules, world
+from ruleworld import FILES, public_rules, rendered, together, world
 
 from stratus.sim.cluster import EmbeddedCluster
 from stratus.sim.telemetry.exposition import open_metrics
 from stratus.sim.telemetry.promql.nodes import Matcher
 from stratus.sim.telemetry.promql.series import Series
 from stratus.sim.telemetry.promql.text import compact
-from stratus.sim.telemetry.rules import Rules, rule_file, shipped_rules
+from stratus.sim.telemetry.rules import Rules, parse_rules, rule_file, shipped_rules
 
 pytestmark = pytest.mark.slow
 
@@ -224,3 +224,25 @@ def _agree(own: Asked, real: Asked, alerts: Asked) -> None:
             pytest.fail(f"only Prometheus: {extra[0]}\nonly ours: {extra[1]}\nAlertmanager has {len(theirs)}")
         # A query that waits for nothing but the next evaluation.
         real.get("/api/v1/query", query="sum(count_over_time(up[1m]))")
+
+
+def test_public_rules_see_the_astronomy_shop_as_they_were_meant_to(tmp_path: Path) -> None:
+    space = "astronomy-shop"
+    path = tmp_path / "rules.yaml"
+    rules = [parse_rules(rendered(name, space), name) for name in FILES[1:]]
+    path.write_text(rule_file(together(*rules)), encoding="utf-8")
+    with EmbeddedCluster(app=space, rules=path, warmup=900) as cluster:
+        assert fired(cluster) == []
+        assert cluster.observatory.alerting.errors == {}
+        cluster.inject("flag-product-catalog-failure")
+        cluster.inject("scaled-to-zero")
+        cluster.advance(660)
+        found = {
+            (a.rule.alert, dict(a.labels).get("name") or dict(a.labels).get("service_name")) for a in fired(cluster)
+        }
+        assert ("HighRequestErrorRate", "/api/products/OLJCESPC7Z") in found
+        assert ("HighRequestErrorRate", "checkout") in found
+        assert ("NoDatabaseOperations", "accounting") in found
+        assert {"KafkaConsumerGroupInactive", "HighKafkaConsumerLag", "MessageConsumerLag"} <= {
+            name for name, _ in found
+        }
