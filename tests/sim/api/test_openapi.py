@@ -234,7 +234,8 @@ def test_types_of_one_name_in_several_groups_are_told_apart() -> None:
     core, events = descriptions.of_type(CORE + "Event"), descriptions.of_type("io.k8s.api.events.v1.Event")
     assert "involvedObject" in core[1] or "message" in core[1]
     assert "note" in events[1]
-    assert core[0] != "" and events[0] != ""
+    assert core[0]
+    assert events[0]
 
 
 def test_unknown_types_have_no_texts() -> None:
@@ -245,4 +246,5 @@ def test_unknown_types_have_no_texts() -> None:
 
 def test_parameters_are_told_of_by_the_clients_methods() -> None:
     found = descriptions.parameters("core_v1_api", "list_namespaced_pod")
-    assert "continue" in found and "limit" in found["limit"]
+    assert "continue" in found
+    assert "limit" in found["limit"]

@@ -436,7 +436,8 @@ CHANGES: list[tuple[str, str, Any, list[Cause]]] = [
     ("PersistentVolume", "spec.hostPath.path", "/y",
      [(FORBIDDEN, "spec.persistentvolumesource",
        "Forbidden: spec.persistentvolumesource is immutable after creation\n"
-       '@@ -2,7 +2,7 @@\n  "GCEPersistentDisk": null,\n  "AWSElasticBlockStore": null,\n  "HostPath": {\n-  "Path": "/x",'
+       '@@ -2,7 +2,7 @@\n  "GCEPersistentDisk": null,\n  "AWSElasticBlockStore": null,\n  "HostPath": {\n'
+       '-  "Path": "/x",'
        '\n+  "Path": "/y",\n   "Type": ""\n  },\n  "Glusterfs": null,\n')]),
     ("StorageClass", "provisioner", "z.io/y",
      [(FORBIDDEN, "provisioner", "Forbidden: updates to provisioner are forbidden.")]),

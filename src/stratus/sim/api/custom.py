@@ -71,17 +71,30 @@ def validate(schema: Obj | None, obj: Obj, problems: Problems) -> None:
         return
     before = len(problems.causes)
     _check(schema, {k: v for k, v in obj.items() if k not in _ROOT}, "", problems)
-    structural = [c for c in problems.causes[before:] if _stops_rules(c)]
-    if structural:
+    _lists(schema, obj, "", problems)
+    if not _has_rules(schema):
+        return
+    if any(c["reason"] in _STOPPING for c in problems.causes[before:]):
         text = "some validation rules were not checked because the object was invalid; correct the existing errors"
         problems.raw("FieldValueInvalid", "<nil>", f"Invalid value: null: {text} to complete validation")
     else:
-        _lists(schema, obj, "", problems)
         _rules(schema, obj, "", problems)
 
 
-def _stops_rules(cause: dict[str, str]) -> bool:
-    return cause["reason"] in ("FieldValueRequired", "FieldValueNotSupported", "FieldValueTypeInvalid")
+#: Complaints after which the rules of a schema are not looked at.
+_STOPPING = frozenset(
+    {
+        "FieldValueRequired", "FieldValueNotSupported", "FieldValueTypeInvalid", "FieldValueTooLong",
+        "FieldValueTooMany",
+    }
+)  # fmt: skip
+
+
+def _has_rules(schema: Any) -> bool:
+    """Tell whether a schema has validation rules anywhere."""
+    if isinstance(schema, dict):
+        return "x-kubernetes-validations" in schema or any(_has_rules(part) for part in schema.values())
+    return isinstance(schema, list) and any(_has_rules(part) for part in schema)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -152,12 +165,9 @@ def _check(schema: Obj, value: Any, path: str, problems: Problems) -> None:
     elif isinstance(value, str):
         _string(schema, value, path, problems)
     elif isinstance(value, list):
-        for word, limit, bad in (
-            ("at most", "maxItems", len(value) > schema.get("maxItems", 1 << 60)),
-            ("at least", "minItems", len(value) < schema.get("minItems", 0)),
-        ):
-            if bad:
-                problems.invalid(path, value, f"{path} in body should have {word} {schema[limit]} items")
+        _too_many(path, len(value), schema.get("maxItems"), problems)
+        if len(value) < schema.get("minItems", 0):
+            problems.invalid(path, value, f"{path} in body should have at least {schema['minItems']} items")
         if schema.get("uniqueItems") and any(item in value[:at] for at, item in enumerate(value)):
             problems.invalid(path, value, f"{path} in body shouldn't contain duplicates")
         for index, item in enumerate(value):
@@ -167,17 +177,21 @@ def _check(schema: Obj, value: Any, path: str, problems: Problems) -> None:
         for key in schema.get("required") or ():
             if key not in value:
                 problems.required(_join(path, key))
-        for word, limit, bad in (
-            ("at most", "maxProperties", len(value) > schema.get("maxProperties", 1 << 60)),
-            ("at least", "minProperties", len(value) < schema.get("minProperties", 0)),
-        ):
-            if bad:
-                problems.invalid(path, value, f"{path} in body should have {word} {schema[limit]} properties")
+        _too_many(path, len(value), schema.get("maxProperties"), problems)
+        if len(value) < schema.get("minProperties", 0):
+            text = f"{path} in body should have at least {schema['minProperties']} properties"
+            problems.invalid(path, value, text)
         properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
         for key, item in value.items():
             part = properties.get(key) or (more if isinstance(more, dict) else None)
             if part:
                 _check(part, item, _join(path, key), problems)
+
+
+def _too_many(path: str, count: int, most: int | None, problems: Problems) -> None:
+    if most is not None and count > most:
+        text = f"Too many: {count}: must have at most {most} item{'' if most == 1 else 's'}"
+        problems.raw("FieldValueTooMany", path, text)
 
 
 def _number(schema: Obj, value: float, path: str, problems: Problems) -> None:
@@ -197,7 +211,7 @@ def _number(schema: Obj, value: float, path: str, problems: Problems) -> None:
 
 def _string(schema: Obj, value: str, path: str, problems: Problems) -> None:
     if len(value) > schema.get("maxLength", 1 << 60):
-        problems.invalid(path, value, f"{path} in body should be at most {schema['maxLength']} chars long")
+        problems.too_long(path, schema["maxLength"])
     if len(value) < schema.get("minLength", 0):
         problems.invalid(path, value, f"{path} in body should be at least {schema['minLength']} chars long")
     pattern = schema.get("pattern")
