@@ -17,6 +17,7 @@ from stratus.sim.apps.settings import read_settings
 from stratus.sim.apps.stores import hosting
 from stratus.sim.apps.stores.base import Caller, State, Trouble
 from stratus.sim.apps.stores.brokers import Broker
+from stratus.sim.apps.stores.topics import administer
 from stratus.sim.apps.wire import failure, not_tls, too_late
 from stratus.sim.containerworld import ContainerWorld
 from stratus.sim.controllers.common import controller_ref, key_of
@@ -341,10 +342,17 @@ class AppRuntime(GenericRuntime):
         proc = self.proc_in(pod, container)
         if proc is None:
             return super().talk(pod, container, port, protocol, request, peer)
+        if protocol == "kafka" and proc.program.protocol == "kafka":
+            return administer(self.broker_of(proc), request, self.now(), self.addresses_of(proc.namespace))
         state = self.state_of(proc)
         if state is None or hosting.SPOKEN.get(state.kind) != protocol:
             return None
         return state.talk(request, self.now(), peer)
+
+    def addresses_of(self, namespace: str) -> dict[str, str]:
+        """Return the addresses of a namespace's pods by name."""
+        pods = self.store.list("pods", namespace)
+        return {p["metadata"]["name"]: str((p.get("status") or {}).get("podIP") or "") for p in pods}
 
     def stop(self, pod: Obj, container: Obj) -> None:
         """The process has ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stratus.sim.shellcommands import (
     archives,
     files,
+    kafka,
     looking,
     names,
     net,
@@ -21,6 +22,7 @@ __all__ = [
     "COMMANDS",
     "archives",
     "files",
+    "kafka",
     "known_programs",
     "looking",
     "names",

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from stratus.sim.apps.stores.brokers import Broker
+from stratus.sim.apps.stores.topics import administer
 from stratus.sim.filesystem import Node
 from stratus.sim.shell import Outcome, Shell
 
@@ -51,6 +53,8 @@ class Bench:
                 return "no-host", "", None
             if port != self.port:
                 return "refused", "127.0.0.1", None
+            if isinstance(self.state, Broker):
+                return "reached", "127.0.0.1", administer(self.state, request, self.at, {"fraud-1": "10.244.1.9"})
             return "reached", "127.0.0.1", self.state.talk(request, self.at, self.peer)
         if question == "connect":
             host, port = details

@@ -26,6 +26,8 @@ class Broker:
         groups: (group, topic) -> committed offset by partition.
         members: (group, topic) -> names of the pods that consumed it in the last tick.
         writers: topic -> (namespace, name) of who wrote to it last, with messages per second.
+        configs: settings of topics that differ from the broker's.
+        kept: the messages whose text is known, because somebody wrote them by hand: topic -> (partition, offset, text).
     """
 
     partitions: int = 1
@@ -33,6 +35,8 @@ class Broker:
     groups: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     members: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     writers: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
+    configs: dict[str, dict[str, str]] = field(default_factory=dict)
+    kept: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
 
     def clone(self) -> Broker:
         """Return an independent copy."""
@@ -42,6 +46,8 @@ class Broker:
             {k: list(v) for k, v in self.groups.items()},
             dict(self.members),
             dict(self.writers),
+            {n: dict(c) for n, c in self.configs.items()},
+            {n: list(k) for n, k in self.kept.items()},
         )
 
     def topic(self, name: str, partitions: int = 0) -> Topic:
@@ -50,6 +56,14 @@ class Broker:
         if found is None:
             found = self.topics[name] = Topic([0.0] * max(partitions or self.partitions, 1))
         return found
+
+    def forget(self, name: str) -> None:
+        """Delete a topic, and what groups have read of it."""
+        for table in (self.topics, self.writers, self.configs, self.kept):
+            table.pop(name, None)
+        for key in [k for k in self.groups if k[1] == name]:
+            del self.groups[key]
+            self.members.pop(key, None)
 
     def produce(self, name: str, count: float) -> None:
         """Write messages, spread evenly over the partitions."""
