@@ -9,7 +9,7 @@ import pytest
 
 from stratus.errors import UsageError
 
-from .building import NS, Obj, application, edge, errors, program, rate, started, tick, workload
+from .building import NS, Obj, application, edge, errors, procs, program, rate, started, tick, workload
 
 
 def flags(on: bool) -> str:
@@ -129,4 +129,32 @@ def test_a_load_that_does_not_fit_its_program_is_refused(tmp_path: Path, change:
     else:
         app["programs"]["bots"] |= change
     with pytest.raises(UsageError, match=said):
+        started(tmp_path, app)
+
+
+def workers(rate: float = 8.0) -> Obj:
+    """`bots` ask `front` of their own accord; every such request takes memory there."""
+    calls = [{"to": "front", "operation": "put"}]
+    bots = program("bots", {"poll": {"cpu_ms": 5, "calls": calls}}, works=[{"operation": "poll", "rate": rate}])
+    bots["targets"] = {"front": {"address": {"default": "front:80"}, "protocol": "http"}}
+    front = program("front", {"get": {"cpu_ms": 1}, "put": {"cpu_ms": 1, "memory": 4}}, memory=50)
+    return application({"front": front, "bots": bots}, [*workload("front"), *workload("bots", replicas=2)], 10.0)
+
+
+def test_programs_work_of_their_own_accord(tmp_path: Path) -> None:
+    with started(tmp_path, workers(), 60) as cluster:
+        found = edge(cluster, "bots", "front")
+        assert found.calls == pytest.approx(2 * 8)
+        assert procs(cluster, "bots")[0].cpu == pytest.approx(8 * 0.005, rel=0.15)
+        assert procs(cluster, "front")[0].memory / 2**20 == pytest.approx(50 + 4 * 16, rel=0.03)
+        assert set(tick(cluster).users) == {(NS, "get")}, "it is no user who asks"
+        cluster.inject("any-scaled-to-zero", workload="bots")
+        cluster.advance(30)
+        assert procs(cluster, "front")[0].memory / 2**20 == pytest.approx(50, rel=0.03)
+
+
+def test_work_is_an_operation_of_the_program(tmp_path: Path) -> None:
+    app = workers()
+    app["programs"]["bots"]["works"] = [{"operation": "rest", "rate": 1}]
+    with pytest.raises(UsageError, match=r"works\.0\.operation: no operation 'rest'"):
         started(tmp_path, app)

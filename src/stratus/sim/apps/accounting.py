@@ -26,7 +26,7 @@ class Accounts:
         proc.rps = served
         self._workers(proc, served, held, seconds)
         proc.under_way = held if held else self._under_way(proc, served)
-        self._memory(proc, served, seconds, tick)
+        self._memory(proc, served, asked, seconds, tick)
 
     @staticmethod
     def _under_way(proc: Proc, served: float) -> float:
@@ -104,7 +104,7 @@ class Accounts:
             crowd = each / target.pool * rho ** ((2.0 * (target.pool + 1)) ** 0.5) / (1.0 - rho)
             proc.pools[name] = (target.pool_wait if wanted > 1.0 else min(crowd, target.pool_wait), starved)
 
-    def _memory(self, proc: Proc, served: float, seconds: float, tick: int) -> None:
+    def _memory(self, proc: Proc, served: float, asked: dict[str, float], seconds: float, tick: int) -> None:
         build, program = proc.build, proc.program
         per_thousand = program.leak + (build.leak if build is not None else 0.0)
         proc.leaked += per_thousand * served * seconds / 1000.0
@@ -113,6 +113,10 @@ class Accounts:
             proc.leaked += (proc.mods.leak + proc.mods.leak_per_thousand * served / 1000.0) * seconds
             extra += proc.mods.memory
         waiting = program.memory_per_waiting * (proc.under_way + proc.line) if program.memory_per_waiting else 0.0
+        for name, rate in asked.items():
+            operation = program.operations.get(name)
+            if operation is not None and operation.memory:
+                extra += operation.memory * rate
         held = program.memory + extra + program.memory_per_rps * served + waiting
         breath = 0.985 + 0.03 * noise(self.seed, "memory", proc.uid, proc.container, tick // 12)
         proc.memory = (held * breath + proc.leaked) * MIB

@@ -15,7 +15,7 @@ from stratus.sim.apps import schema as s
 #: The parts in the order of the page; a part stands after the one that uses it.
 PARTS: tuple[type[s.Part], ...] = (
     s.Application, s.Load, s.Mix, s.Program, s.Operation, s.Call, s.Target, s.Value, s.Login, s.Startup, s.Check,
-    s.Effect, s.Consumer, s.Datastore, s.Table, s.Account, s.LogStyle, s.Build, s.Crash, s.External, s.Registry,
+    s.Effect, s.Consumer, s.Work, s.Datastore, s.Table, s.Account, s.LogStyle, s.Build, s.Crash, s.External, s.Registry,
 )  # fmt: skip
 
 _HEAD = """# Applications of the embedded cluster

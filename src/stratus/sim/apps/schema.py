@@ -100,6 +100,7 @@ class Operation(Part):
         error_rate: share of requests that fail in normal life.
         path: for HTTP, where it is asked for (`/` and the operation's name, too).
         span: its name in traces, where several operations go by the same name; empty: its own.
+        memory: MiB held for each request of this kind per second, beyond what the program says.
         calls: calls made while a request is served.
     """
 
@@ -108,6 +109,7 @@ class Operation(Part):
     error_rate: float = Field(default=0.0, ge=0, le=1)
     path: str = ""
     span: str = ""
+    memory: float = Field(default=0.0, ge=0)
     calls: tuple[Call, ...] = ()
 
 
@@ -129,6 +131,18 @@ class Consumer(Part):
     operation: str
     workers: int = Field(default=1, ge=1)
     on_error: Literal["skip", "retry"] = "skip"
+
+
+class Work(Part):
+    """What a program does without being asked: pollers, reporters, producers of messages.
+
+    Attributes:
+        operation: a key of the program's `operations`.
+        rate: how often per second each process does it.
+    """
+
+    operation: str
+    rate: float = Field(gt=0)
 
 
 class Effect(Part):
@@ -217,6 +231,7 @@ class Program(Part):
         flag_file: the program serves feature flags itself, from this file in its container.
         effects: what flags and settings do to it.
         consumes: topics whose messages it works on.
+        works: what it does without being asked.
     """
 
     image: str
@@ -245,6 +260,7 @@ class Program(Part):
     flag_file: str = ""
     effects: tuple[Effect, ...] = ()
     consumes: tuple[Consumer, ...] = ()
+    works: tuple[Work, ...] = ()
     datastore: Datastore | None = None
     logs: LogStyle = LogStyle()
 
@@ -279,9 +295,11 @@ class Program(Part):
                 raise ValueError(
                     f"{where}: no target {name!r}; targets are: {', '.join(sorted(self.targets)) or 'none'}"
                 )
-        for number, consumer in enumerate(self.consumes):
-            if consumer.operation not in self.operations:
-                raise ValueError(f"consumes.{number}.operation: no operation {consumer.operation!r}")
+        asked = [(f"consumes.{n}", c.operation) for n, c in enumerate(self.consumes)]
+        asked += [(f"works.{n}", w.operation) for n, w in enumerate(self.works)]
+        for where, operation in asked:
+            if operation not in self.operations:
+                raise ValueError(f"{where}.operation: no operation {operation!r}")
         return self
 
 
@@ -401,4 +419,5 @@ __all__ = [
     "Table",
     "Target",
     "Value",
+    "Work",
 ]

@@ -20,7 +20,7 @@ from stratus.sim.apps.figures import StoreFigures, Tick, UseFigures
 from stratus.sim.apps.flags import Flags
 from stratus.sim.apps.flow import Flow, edge_figures, link_figures, service_figures, span_figures
 from stratus.sim.apps.latency import mixed
-from stratus.sim.apps.paths import hop_of
+from stratus.sim.apps.paths import Hop, hop_of
 from stratus.sim.apps.process import Proc
 from stratus.sim.apps.routes import Routes
 from stratus.sim.apps.runtime import AppRuntime, noise
@@ -107,6 +107,9 @@ class Traffic:
         flow = Flow(self.serving.outcomes)
         for namespace, load in self.loads():
             self._send(flow, namespace, load, now)
+        for proc in live:
+            if proc.program.works and proc.serves(now):
+                self._work(flow, proc)
         self.messages.produce(flow, live, seconds)
         self.messages.consume(flow, live, now, seconds)
         for proc in live:
@@ -268,6 +271,14 @@ class Traffic:
         asked, failed = flow.users.get((namespace, operation), (0.0, 0.0))
         flow.users[namespace, operation] = (asked + rate * hop.calls, failed + rate * hop.errors)
         flow.follow(None, label, hop, rate, 0)
+
+    def _work(self, flow: Flow, proc: Proc) -> None:
+        """Let a program do what it does without being asked."""
+        label = (proc.namespace, proc.workload)
+        for work in proc.program.works:
+            if self.serving.outcome(proc, work.operation) is not None:
+                hop = Hop("", label, work.operation, True, 1.0, 0.0, [], [], "", "", [(1.0, proc)])
+                flow.serve(proc, hop, work.rate, 1)
 
     def _stores(self, live: list[Proc], now: float) -> Iterator[StoreFigures]:
         for proc in live:
