@@ -137,10 +137,10 @@ class LiveWorld:
         if method != "GET" and not inside and "dryRun=All" not in path and user == ADMIN:
             raise OutOfScope("writes an object of the whole cluster, which a live cluster is not asked to")
         answer = self.ask(method, path, body, media=media, accept=accept, user=user)
-        if method == "POST" and answer.status == 201 and "dryRun" not in path and isinstance(answer.obj, dict):
+        if answer.status == 201 and "dryRun=All" not in path and isinstance(answer.obj, dict):
             name = (answer.obj.get("metadata") or {}).get("name")
             if name and answer.obj.get("kind") != "Status":
-                self._made.append(f"{bare}/{name}")
+                self._made.append(f"{bare}/{name}" if method == "POST" else bare)
         return answer
 
     def ask(

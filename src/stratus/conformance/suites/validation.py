@@ -175,7 +175,7 @@ def _ask(world: World, case: str, record: Json, space: str) -> Outcome:
     if world.live and record["method"] == "POST" and answer.status == 201 and "dryRun" not in record["path"]:
         name = ((answer.obj or {}).get("metadata") or {}).get("name", "")
         world.send("DELETE", f"{record['path'].partition('?')[0]}/{name}")
-    problems = _compare(answer, record)
+    problems = _compare(answer, record, live=world.live)
     wanted, found = record["response"], answer.obj
     same_reason = not isinstance(wanted, dict) or (found or {}).get("reason") == wanted.get("reason")
     measures = {"status_and_reason": answer.status == record["status"] and (record["status"] < 400 or same_reason)}
@@ -186,7 +186,7 @@ def _ask(world: World, case: str, record: Json, space: str) -> Outcome:
     )
 
 
-def _compare(answer: Answer, record: Json) -> list[str]:
+def _compare(answer: Answer, record: Json, *, live: bool = False) -> list[str]:
     problems = []
     wanted = record["response"]
     if answer.status != record["status"]:
@@ -197,7 +197,7 @@ def _compare(answer: Answer, record: Json) -> list[str]:
             problems.append(difference(json.loads(plain(answer.obj)), json.loads(plain(wanted))))
     elif isinstance(wanted, dict):
         asked = record.get("request") if isinstance(record.get("request"), dict) else {}
-        got, real = (_accepted(o, (asked or {}).get("spec") or {}) for o in (answer.obj, wanted))
+        got, real = (_accepted(o, (asked or {}).get("spec") or {}, live=live) for o in (answer.obj, wanted))
         if found := difference(got, real):
             problems.append(found)
     elif isinstance(wanted, str) and not wanted.startswith('{"type":'):
@@ -213,15 +213,26 @@ def _compare(answer: Answer, record: Json) -> list[str]:
     return problems
 
 
-def _accepted(obj: Any, asked: Json) -> Any:
-    """Return an accepted answer without what differs from run to run."""
+def _accepted(obj: Any, asked: Json, *, live: bool = False) -> Any:
+    """Return an accepted answer without what differs from run to run.
+
+    On a live cluster nobody can place an object together with who owned its fields, its generation and its status.
+    """
     if not isinstance(obj, dict):
         return obj
     if obj.get("kind", "").endswith("List"):
-        return {**obj, "metadata": {}, "items": [neutral(o) for o in obj.get("items") or ()]}
+        return {**obj, "metadata": {}, "items": [_one(o, live) for o in obj.get("items") or ()]}
     if obj.get("kind") == "Status":
         return neutral(obj)
-    return without_allocation(neutral(obj), asked)
+    return without_allocation(_one(obj, live), asked)
+
+
+def _one(obj: Json, live: bool) -> Json:
+    out: Json = neutral(obj, managed=not live)
+    if live:
+        out.pop("status", None)
+        out["metadata"].pop("generation", None)
+    return out
 
 
 def _timeless(text: str) -> str:
