@@ -211,3 +211,27 @@ def test_a_deadline_is_told_each_time_the_status_is_worked_out(lab: Any) -> None
     assert (status["phase"], status["reason"], status["message"]) == ("Failed", "DeadlineExceeded", text)
     (event,) = lab.events(reason="DeadlineExceeded")
     assert event["count"] == 4
+
+
+def test_a_container_for_debugging_runs_once_beside_the_others(lab: Any) -> None:
+    lab.apply(pod({"image": "nginx:1.25"}))
+    lab.advance(5)
+    extra = {"name": "dbg", "image": "busybox:1.36", **sh("sleep 5")}
+    target = lab.path("Pod", "default", "p") + "/ephemeralcontainers"
+    lab.request(
+        "PATCH",
+        target,
+        {"spec": {"ephemeralContainers": [extra]}},
+        kind="application/strategic-merge-patch+json",
+    )
+    lab.advance(3)
+    (status,) = lab.get("Pod", "p")["status"]["ephemeralContainerStatuses"]
+    assert "running" in status["state"]
+    assert (status["ready"], status["restartCount"], "started" in status) == (False, 0, False)
+    assert lab.get("Pod", "p")["status"]["conditions"][2]["status"] == "True"
+    (event,) = [e for e in lab.events(reason="Started") if "dbg" in e["involvedObject"].get("fieldPath", "")]
+    assert event["involvedObject"]["fieldPath"] == "spec.ephemeralContainers{dbg}"
+    lab.advance(30)
+    (status,) = lab.get("Pod", "p")["status"]["ephemeralContainerStatuses"]
+    assert status["state"]["terminated"]["reason"] == "Completed"
+    assert lab.get("Pod", "p")["status"]["phase"] == "Running"

@@ -83,7 +83,7 @@ class Ender:
         names = [c["name"] for c in pod["spec"].get("initContainers") or ()]
         later = set(names[names.index(spec["name"]) + 1 :])
         return any(
-            c.running is not None and (not c.init or (c.sidecar and c.name in later)) for c in state.containers.values()
+            c.running is not None and (c.main or (c.sidecar and c.name in later)) for c in state.containers.values()
         )
 
     def turn(self, pod: Obj, state: PodState, name: str) -> None:

@@ -22,6 +22,9 @@ from stratus.sim.store import Change, Obj
 if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
 
+#: Where a pod's spec lists containers.
+GROUPS = ("containers", "initContainers", "ephemeralContainers")
+
 
 class Kubelet(Controller):
     """All kubelets; `pods` maps a pod's key to what its kubelet knows of it.
@@ -59,7 +62,7 @@ class Kubelet(Controller):
         pod, state = self.store.get("pods", *key), self.pods.get(key)
         if pod is None or state is None:
             return []
-        specs = [*pod["spec"].get("containers", ()), *(pod["spec"].get("initContainers") or ())]
+        specs = [spec for group in GROUPS for spec in pod["spec"].get(group) or ()]
         return [s for s in specs if s["name"] in state.containers and state.containers[s["name"]].running is not None]
 
     def instance(self, key: Key, container: str) -> Instance | None:
@@ -124,7 +127,6 @@ class Kubelet(Controller):
 
     def tell(self, pod: Obj, type_: str, reason: str, message: str, spec: Obj, container: ContainerState) -> None:
         """Record an event about one container."""
-        group = "initContainers" if container.init else "containers"
         self.control.events.record(
             pod,
             type_,
@@ -132,7 +134,7 @@ class Kubelet(Controller):
             message,
             self.component,
             host=pod["spec"].get("nodeName", ""),
-            field_path=f"spec.{group}{{{spec['name']}}}",
+            field_path=f"spec.{container.group}{{{spec['name']}}}",
         )
 
     def wake_pod(self, pod: Obj, at: float, tag: str) -> None:
@@ -158,9 +160,10 @@ class Kubelet(Controller):
     @staticmethod
     def spec_of(pod: Obj, name: str) -> Obj | None:
         """Return the spec of one of a pod's containers."""
-        for spec in [*(pod["spec"].get("initContainers") or ()), *pod["spec"].get("containers", ())]:
-            if spec["name"] == name:
-                return spec  # type: ignore[no-any-return]
+        for group in GROUPS:
+            for spec in pod["spec"].get(group) or ():
+                if spec["name"] == name:
+                    return spec  # type: ignore[no-any-return]
         return None
 
     # changes and timers

@@ -137,6 +137,7 @@ class Starter:
         """
         if state.terminating or state.verdict is not None or not state.sandbox or state.finishing:
             return False
+        self._debuggers(pod, state)
         failed = self._initialise(pod, state)
         if failed is None:
             return False
@@ -161,7 +162,7 @@ class Starter:
         """Wind a pod up once nothing of it is left to run but sidecars."""
         if state.finishing or phase_of(pod, state) not in ("Succeeded", "Failed"):
             return
-        if any(c.running is not None and not c.sidecar for c in state.containers.values()):
+        if any(c.running is not None and not c.sidecar and not c.ephemeral for c in state.containers.values()):
             return
         state.finishing = True
         self.kubelet.ender.stop_all(pod, state, None)
@@ -183,7 +184,7 @@ class Starter:
                 return None
             if current is not None and current.exit_code == 0:
                 continue
-            if any(c.current is not None for c in state.containers.values() if not c.init):
+            if any(c.current is not None for c in state.containers.values() if c.main):
                 continue
             if current is not None and not should_restart(pod, container, current, entry):
                 self._maybe_finish(pod, state)

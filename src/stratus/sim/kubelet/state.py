@@ -85,6 +85,8 @@ class ContainerState:
     name: str
     init: bool = False
     sidecar: bool = False
+    #: Added to the running pod for debugging; never restarted, and no part of what the pod amounts to.
+    ephemeral: bool = False
     current: Instance | None = None
     last: Instance | None = None
     #: Why the last start failed (reason, message); shown from the next pass on.
@@ -97,6 +99,16 @@ class ContainerState:
     #: The image being pulled: (reference, started, done).
     pulling: tuple[str, float, float] | None = None
     probes: dict[str, ProbeCount] = field(default_factory=dict)
+
+    @property
+    def main(self) -> bool:
+        """Tell whether it is one of the pod's `containers`."""
+        return not self.init and not self.ephemeral
+
+    @property
+    def group(self) -> str:
+        """Return the field of a pod's spec it stands in."""
+        return "initContainers" if self.init else "ephemeralContainers" if self.ephemeral else "containers"
 
     @property
     def running(self) -> Instance | None:

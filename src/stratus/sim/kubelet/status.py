@@ -16,12 +16,12 @@ def should_restart(pod: Obj, state: ContainerState, instance: Instance, spec: Ob
 
     A container's own restart rules and policy (`restartPolicyRules`, `restartPolicy`) come before its pod's policy.
     """
-    if "deletionTimestamp" in pod["metadata"]:
+    if "deletionTimestamp" in pod["metadata"] or state.ephemeral:
         return False
     if state.sidecar:
         return True
     if spec is None:
-        group = pod["spec"].get("initContainers" if state.init else "containers") or ()
+        group = pod["spec"].get(state.group) or ()
         spec = next((c for c in group if c["name"] == state.name), {})
     for rule in spec.get("restartPolicyRules") or ():
         codes = rule.get("exitCodes") or {}
@@ -82,7 +82,7 @@ def initialized(state: PodState) -> bool:
 def is_ready(state: ContainerState) -> bool:
     """Tell whether a container counts as ready."""
     current = state.current
-    if current is None:
+    if current is None or state.ephemeral:
         return False
     if state.init and not state.sidecar:
         return not current.running and current.exit_code == 0
@@ -113,7 +113,8 @@ def container_status(pod: Obj, spec: Obj, state: ContainerState, default: tuple[
     status["imageID"] = reference.image_id if reference is not None else ""
     if reference is not None and reference.id:
         status["containerID"] = reference.id
-    status["started"] = bool(current is not None and current.running and current.started)
+    if not state.ephemeral:
+        status["started"] = bool(current is not None and current.running and current.started)
     resources = spec.get("resources") or {}
     if reference is not None and reference.id:
         if resources.get("requests"):
@@ -141,7 +142,7 @@ def phase_of(pod: Obj, state: PodState) -> str:
             return "Pending"
         if current.exit_code != 0:
             return "Pending" if should_restart(pod, container, current) or state.terminating else "Failed"
-    mains = [c for c in state.containers.values() if not c.init]
+    mains = [c for c in state.containers.values() if c.main]
     if not initialized(state) and all(c.current is None for c in mains):
         return "Pending"
     running = waiting = stopped = failed = 0
@@ -202,12 +203,18 @@ def pod_status(pod: Obj, state: PodState, host_ip: str, now: float) -> Obj:
     status["containerStatuses"] = [
         container_status(pod, c, state.containers[c["name"]], first) for c in spec.get("containers") or ()
     ]
+    if spec.get("ephemeralContainers"):
+        status["ephemeralContainerStatuses"] = [
+            container_status(pod, c, state.containers[c["name"]], first)
+            for c in spec["ephemeralContainers"]
+            if c["name"] in state.containers
+        ]
     status["qosClass"] = old.get("qosClass") or qos_class(spec)
     requests, limits = _shown(pod_requests(spec)), _shown(pod_requests(spec, "limits"))
     if requests:
         status["allocatedResources"] = requests
     status["resources"] = {k: v for k, v in (("limits", limits), ("requests", requests)) if v}
-    for field in ("nominatedNodeName", "resourceClaimStatuses", "ephemeralContainerStatuses"):
+    for field in ("nominatedNodeName", "resourceClaimStatuses"):
         if field in old:
             status[field] = old[field]
     return status
