@@ -158,6 +158,14 @@ class Starter:
             self._maybe_finish(pod, state)
         return failed
 
+    def _debuggers(self, pod: Obj, state: PodState) -> None:
+        """Start the ephemeral containers that have not been started; they wait for nobody, and each runs once."""
+        for entry in pod["spec"].get("ephemeralContainers") or ():
+            name = entry["name"]
+            container = state.containers.setdefault(name, ContainerState(name, ephemeral=True))
+            if container.current is None and self._start(pod, entry, state, container) is False:
+                self._retry(pod, state)
+
     def _maybe_finish(self, pod: Obj, state: PodState) -> None:
         """Wind a pod up once nothing of it is left to run but sidecars."""
         if state.finishing or phase_of(pod, state) not in ("Succeeded", "Failed"):
