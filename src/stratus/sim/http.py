@@ -257,7 +257,8 @@ class HttpFront:
         answer = await self._locked(handle)
         if isinstance(answer, Response):
             out = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
-            out.headers["Content-Type"] = answer.content_type
+            if answer.content_type:
+                out.headers["Content-Type"] = answer.content_type
             out.headers["Cache-Control"] = "no-cache, private"
             return out
         if isinstance(answer, Upgrade):

@@ -142,6 +142,13 @@ def _kinds(kind: Type, group: str | None, version: str) -> list[Obj]:
     return [{"group": g, "kind": name, "version": v} for g, v, name in found]
 
 
+def every_group(struct: str) -> list[Obj]:
+    """Return the group versions of a kind every group has, as the document of version 2 lists them."""
+    listed = {**_extras()["groups"], **_extras()["groups_v2"]}
+    pairs = sorted((g, v) for g, versions in listed.items() for v in versions)
+    return [{"group": g, "kind": struct, "version": v} for g, v in pairs]
+
+
 def _about(field: Field) -> str:
     """Return a text about a field that refers to a type and has none of its own: the one about the type."""
     if field.containers or "." not in field.base or types.named(field.base).opaque:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from stratus.sim.api.openapischemas import every_group
+
 Obj = dict[str, Any]
 _V3, _V2 = "#/components/schemas/", "#/definitions/"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -17,13 +19,9 @@ def document(parts: list[Obj]) -> Obj:
     paths: Obj = {}
     for part in parts:
         for name, schema in (part["components"].get("schemas") or {}).items():
-            old = definitions.get(name)
-            new = _definition(schema)
-            if old is not None and "x-kubernetes-group-version-kind" in old:
-                listed = old["x-kubernetes-group-version-kind"]
-                more = [k for k in new.get("x-kubernetes-group-version-kind") or () if k not in listed]
-                new["x-kubernetes-group-version-kind"] = [*listed, *more]
-            definitions[name] = new
+            definitions[name] = new = _definition(schema)
+            if len(new.get("x-kubernetes-group-version-kind") or ()) > 1:
+                new["x-kubernetes-group-version-kind"] = every_group(name.rpartition(".")[2])
         for path, item in part["paths"].items():
             paths[path] = _path(item)
     token = {"description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"}

@@ -243,12 +243,15 @@ class ApiServer:
         parsed = parse(path)
         if parsed is None or (parsed.group, parsed.version) == ("", ""):
             return self._group(request, path, user)
-        if self.registry.version(parsed.group, parsed.version) is None:
+        served = self.registry.version(parsed.group, parsed.version)
+        if served is None:
             if parsed.group in self.registry.groups():
                 raise no_resource()
             return _plain_404()
         resource = self.registry.find(parsed.group, parsed.version, parsed.resource)
         if resource is None:
+            if all(r.custom for r in served.resources.values()):
+                return _plain_404()  # nobody has defined it
             raise no_resource()
         return self._resource(request, parsed, resource, Query(query_text), user)
 
@@ -302,7 +305,7 @@ class ApiServer:
             return self.openapi.index()
         if path.startswith("/openapi/v3/"):
             found = self.openapi.document(path.removeprefix("/openapi/v3/"))
-            return found or Response(404, body=b"", content_type="text/plain; charset=utf-8")
+            return found or Response(404, body=b"", content_type="")
         if path == "/":
             return Response(200, {"paths": discovery.all_paths(self.registry)})
         return _plain_404()
