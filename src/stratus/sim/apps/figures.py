@@ -4,30 +4,98 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stratus.sim.apps.latency import mixture_quantile
+
 Parts = tuple[tuple[float, tuple[float, float]], ...]
 """How long requests took: (requests per second, (mean, variance)), by how they ended."""
 
 
-@dataclass(frozen=True, slots=True)
 class ServiceFigures:
-    """One service in one tick: requests per second, the share that failed, and quantiles in seconds."""
+    """One service in one tick: requests per second, the share that failed, and quantiles in seconds, which are worked
+    out of the parts when somebody asks for them.
+    """
 
-    rate: float
-    error_rate: float
-    p95: float
-    p99: float
+    __slots__ = ("_p95", "_p99", "_parts", "error_rate", "rate")
+
+    def __init__(
+        self, rate: float, error_rate: float, p95: float | None = None, p99: float | None = None, parts: Parts = ()
+    ) -> None:
+        self.rate = rate
+        self.error_rate = error_rate
+        self._p95 = p95
+        self._p99 = p99
+        self._parts = parts
+
+    @property
+    def p95(self) -> float:
+        """Return the seconds below which 95 % of the requests stay."""
+        if self._p95 is None:
+            self._p95 = mixture_quantile(list(self._parts), 0.95)
+        return self._p95
+
+    @property
+    def p99(self) -> float:
+        """Return the seconds below which 99 % of the requests stay."""
+        if self._p99 is None:
+            self._p99 = mixture_quantile(list(self._parts), 0.99)
+        return self._p99
+
+    def __repr__(self) -> str:
+        return f"ServiceFigures(rate={self.rate}, error_rate={self.error_rate}, p95={self.p95}, p99={self.p99})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ServiceFigures) and repr(self) == repr(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
 class EdgeFigures:
-    """One kind of call in one tick, per second."""
+    """One kind of call in one tick, per second; `own_p99` is the callee's own part of `p99`. The quantiles are worked
+    out when somebody asks for them.
+    """
 
-    calls: float
-    errors: float
-    p99: float
-    own_p99: float
-    message: str
-    parts: Parts = ()
+    __slots__ = ("_own", "_own_p99", "_p99", "calls", "errors", "message", "parts")
+
+    def __init__(
+        self,
+        calls: float,
+        errors: float,
+        p99: float | None = None,
+        own_p99: float | None = None,
+        message: str = "",
+        parts: Parts = (),
+        own: Parts = (),
+    ) -> None:
+        self.calls = calls
+        self.errors = errors
+        self.message = message
+        self.parts = parts
+        self._p99 = p99
+        self._own_p99 = own_p99
+        self._own = own
+
+    @property
+    def p99(self) -> float:
+        """Return the seconds below which 99 % of the calls stay."""
+        if self._p99 is None:
+            self._p99 = mixture_quantile(list(self.parts), 0.99)
+        return self._p99
+
+    @property
+    def own_p99(self) -> float:
+        """Return the seconds below which 99 % of the callee's own times stay."""
+        if self._own_p99 is None:
+            self._own_p99 = min(mixture_quantile(list(self._own), 0.99), self.p99)
+        return self._own_p99
+
+    def __repr__(self) -> str:
+        told = f"calls={self.calls}, errors={self.errors}, p99={self.p99}, own_p99={self.own_p99}"
+        return f"EdgeFigures({told}, message={self.message!r}, parts={self.parts})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EdgeFigures) and repr(self) == repr(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from stratus.sim.apps.figures import (
     ServiceFigures,
     SpanFigures,
 )
-from stratus.sim.apps.latency import Span, mixture_quantile
+from stratus.sim.apps.latency import Span
 from stratus.sim.apps.paths import Hop, Outcome
 from stratus.sim.apps.process import Proc
 
@@ -157,16 +157,14 @@ class Flow:
 
 
 def service_figures(total: Sum) -> ServiceFigures:
-    parts = [p for p in total.parts if p[0] > 1e-9]
-    p95, p99 = (mixture_quantile(parts, level) for level in (0.95, 0.99))
-    return ServiceFigures(total.rate, min(total.failed / total.rate, 1.0) if total.rate else 0.0, p95, p99)
+    failed = min(total.failed / total.rate, 1.0) if total.rate else 0.0
+    return ServiceFigures(total.rate, failed, parts=_parts(total.parts))
 
 
 def edge_figures(total: Sum) -> EdgeFigures:
     message = max(sorted(total.messages), key=lambda m: total.messages[m]) if total.messages else ""
-    p99 = mixture_quantile([p for p in total.parts if p[0] > 1e-9], 0.99)
-    own = mixture_quantile([p for p in total.own if p[0] > 1e-9], 0.99)
-    return EdgeFigures(total.rate, min(total.failed, total.rate), p99, min(own, p99), message, _parts(total))
+    failed = min(total.failed, total.rate)
+    return EdgeFigures(total.rate, failed, message=message, parts=_parts(total.parts), own=_parts(total.own))
 
 
 def link_figures(flow: Flow) -> dict[Link, LinkFigures]:
@@ -177,14 +175,14 @@ def link_figures(flow: Flow) -> dict[Link, LinkFigures]:
 
 
 def span_figures(total: Sum) -> SpanFigures:
-    return SpanFigures(total.rate, min(total.failed, total.rate), _parts(total))
+    return SpanFigures(total.rate, min(total.failed, total.rate), _parts(total.parts))
 
 
-def _parts(total: Sum) -> Parts:
-    if len(total.parts) == 1:
-        return (total.parts[0],) if total.parts[0][0] > 1e-9 else ()
+def _parts(found: list[tuple[float, Span]]) -> Parts:
+    if len(found) == 1:
+        return (found[0],) if found[0][0] > 1e-9 else ()
     weights: dict[Span, float] = {}
-    for weight, span in total.parts:
+    for weight, span in found:
         if weight > 1e-9:
             weights[span] = weights.get(span, 0.0) + weight
     return tuple((weight, span) for span, weight in weights.items())
