@@ -235,3 +235,83 @@ def test_a_container_for_debugging_runs_once_beside_the_others(lab: Any) -> None
     (status,) = lab.get("Pod", "p")["status"]["ephemeralContainerStatuses"]
     assert status["state"]["terminated"]["reason"] == "Completed"
     assert lab.get("Pod", "p")["status"]["phase"] == "Running"
+
+
+def test_pull_secrets_that_are_not_there_are_missed(lab: Any) -> None:
+    lab.apply(pod(sh("sleep 1000"), imagePullSecrets=[{"name": "gone"}, {"name": "lost"}]))
+    lab.advance(5)
+    (event,) = lab.events(reason="FailedToRetrieveImagePullSecret")
+    assert (event["type"], event["message"]) == (
+        "Warning",
+        "Unable to retrieve some image pull secrets (gone, lost); attempting to pull the image may not succeed.",
+    )
+    assert lab.get("Pod", "p")["status"]["phase"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("context", "why"),
+    [
+        ({"runAsNonRoot": True}, "container has runAsNonRoot and image will run as root"),
+        ({"runAsNonRoot": True, "runAsUser": 0}, "container's runAsUser breaks non-root policy"),
+    ],
+)
+def test_root_where_it_must_not_be(lab: Any, context: dict[str, Any], why: str) -> None:
+    lab.apply(pod({"image": "nginx:1.25"}, securityContext=context))
+    lab.apply(pod({"image": "nginx:1.25", "securityContext": {"runAsUser": 101}}, name="fine", securityContext=context))
+    lab.advance(5)
+    waiting = statuses(lab)["c0"]["state"]["waiting"]
+    uid = lab.get("Pod", "p")["metadata"]["uid"]
+    text = f'{why} (pod: "p_default({uid})", container: c0)'
+    assert (waiting["reason"], waiting["message"]) == ("CreateContainerConfigError", text)
+    assert ("Failed", f"Error: {text}") in said(lab, "Failed")
+    assert lab.get("Pod", "fine")["status"]["phase"] == "Running"
+
+
+def ready(lab: Any) -> tuple[str, str, str]:
+    found = next(c for c in lab.get("Pod", "p")["status"]["conditions"] if c["type"] == "Ready")
+    return found["status"], found.get("reason", ""), found.get("message", "")
+
+
+def test_readiness_gates(lab: Any) -> None:
+    lab.apply(pod({"image": "nginx:1.25"}, readinessGates=[{"conditionType": "example.com/gate"}]))
+    lab.advance(5)
+    assert ready(lab) == (
+        "False",
+        "ReadinessGatesNotReady",
+        'corresponding condition of pod readiness gate "example.com/gate" does not exist.',
+    )
+    for value, expected in (
+        (
+            "False",
+            (
+                "False",
+                "ReadinessGatesNotReady",
+                'the status of pod readiness gate "example.com/gate" is not "True", but False',
+            ),
+        ),
+        ("True", ("True", "", "")),
+    ):
+        gate = {"type": "example.com/gate", "status": value}
+        target = lab.path("Pod", "default", "p") + "/status"
+        body = {"status": {"conditions": [gate]}}
+        lab.request("PATCH", target, body, kind="application/strategic-merge-patch+json")
+        lab.advance(1)
+        assert ready(lab) == expected
+
+
+def test_a_plain_web_server_is_no_grpc_server(lab: Any) -> None:
+    probe = {"grpc": {"port": 80}, "periodSeconds": 1, "failureThreshold": 2}
+    lab.apply(pod({"image": "nginx:1.25", "readinessProbe": probe}))
+    lab.advance(5)
+    assert ready(lab)[0] == "False"
+    text = lab.events(reason="Unhealthy")[0]["message"]
+    assert text.startswith('Readiness probe failed: timeout: failed to connect service "')
+    assert text.endswith(':80" within 1s: context deadline exceeded')
+
+
+def test_a_pod_on_a_node_that_never_was_is_removed(lab: Any) -> None:
+    lab.apply(pod(sh("sleep 1"), nodeName="nowhere"))
+    lab.advance(30)
+    assert lab.get("Pod", "p")["status"]["phase"] == "Pending"
+    lab.advance(30)
+    assert lab.get("Pod", "p") is None

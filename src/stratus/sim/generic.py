@@ -489,7 +489,9 @@ class GenericRuntime:
         if action == "tcpSocket":
             return ProbeResult(True) if listener is not None else ProbeResult(False, refused)
         if action == "grpc":
-            if listener is not None:
+            # A plain web server does not get through the handshake.
+            plain = listener is not None and self.registry.is_described(listener["image"])
+            if listener is not None and not (plain and self.behaviour(listener).http):
                 return ProbeResult(True)
             return ProbeResult(
                 False,

@@ -57,6 +57,8 @@ class NodeController(Controller):
             return
         if node and (change.previous is None or change.previous["spec"] != pod["spec"]):
             self.enqueue(("", node))
+            if self.store.get("nodes", "", node) is None:
+                self.wake(("", node), self.clock.now() + QUARANTINE, "orphans")
 
     def _schedulable(self, change: Change) -> None:
         before = bool(((change.previous or {}).get("spec") or {}).get("unschedulable"))

@@ -184,6 +184,24 @@ def _from(store: Store, pod: Obj, container: Obj, source: Obj, ip: str, host_ip:
     return ""
 
 
+def must_not_be_root(pod: Obj, container: Obj) -> None:
+    """Check a container whose image runs as root against what its security context asks for.
+
+    Raises:
+        ConfigError: it may not run as root but would.
+    """
+    mine, pods = container.get("securityContext") or {}, pod["spec"].get("securityContext") or {}
+    if not mine.get("runAsNonRoot", pods.get("runAsNonRoot")):
+        return
+    user = mine.get("runAsUser", pods.get("runAsUser"))
+    meta = pod["metadata"]
+    where = f'(pod: "{meta["name"]}_{meta["namespace"]}({meta["uid"]})", container: {container["name"]})'
+    if user == 0:
+        raise ConfigError(f"container's runAsUser breaks non-root policy {where}")
+    if user is None:
+        raise ConfigError(f"container has runAsNonRoot and image will run as root {where}")
+
+
 def volume_files(store: Store, pod: Obj, volume: Obj, ip: str = "", host_ip: str = "") -> dict[str, str]:
     """Return the files (relative path to content) that a ConfigMap, Secret, downward or projected volume shows.
 

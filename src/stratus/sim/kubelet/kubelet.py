@@ -185,6 +185,7 @@ class Kubelet(Controller):
             or not before["spec"].get("nodeName")
             or (before["spec"] is not pod["spec"] and before["spec"] != pod["spec"])
             or before["metadata"].get("deletionTimestamp") != pod["metadata"].get("deletionTimestamp")
+            or (pod["spec"].get("readinessGates") and before.get("status") != pod.get("status"))
         ):
             self.enqueue(key)
 

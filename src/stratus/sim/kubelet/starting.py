@@ -10,7 +10,7 @@ from stratus.sim.controllers.attaching import PATIENCE, AttachController
 from stratus.sim.controllers.common import condition, key_of, spread, with_status
 from stratus.sim.kubelet import hooks, timing
 from stratus.sim.kubelet.admitting import refusal
-from stratus.sim.kubelet.environment import ConfigError, environment, mount_all
+from stratus.sim.kubelet.environment import ConfigError, environment, mount_all, must_not_be_root
 from stratus.sim.kubelet.images import go_duration
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
 from stratus.sim.kubelet.status import initialized, phase_of, should_restart
@@ -138,6 +138,8 @@ class Starter:
         if state.terminating or state.verdict is not None or not state.sandbox or state.finishing:
             return False
         self._debuggers(pod, state)
+        if pod["spec"].get("imagePullSecrets"):
+            self._pull_secrets(pod, state)
         failed = self._initialise(pod, state)
         if failed is None:
             return False
@@ -157,6 +159,21 @@ class Starter:
         else:
             self._maybe_finish(pod, state)
         return failed
+
+    def _pull_secrets(self, pod: Obj, state: PodState) -> None:
+        """Say which of the pull secrets are not there, while there is something to start."""
+        if all(c.running is not None or c.pulling is not None for c in state.containers.values() if c.main):
+            return
+        names = [ref.get("name", "") for ref in pod["spec"]["imagePullSecrets"]]
+        gone = [n for n in names if self.kubelet.store.get("secrets", pod["metadata"]["namespace"], n) is None]
+        if gone:
+            text = (
+                f"Unable to retrieve some image pull secrets ({', '.join(gone)}); "
+                "attempting to pull the image may not succeed."
+            )
+            self.kubelet.control.events.record(
+                pod, "Warning", "FailedToRetrieveImagePullSecret", text, self.kubelet.component, host=state.node
+            )
 
     def _debuggers(self, pod: Obj, state: PodState) -> None:
         """Start the ephemeral containers that have not been started; they wait for nobody, and each runs once."""
@@ -233,6 +250,8 @@ class Starter:
         host = (pod.get("status") or {}).get("hostIP", "")
         try:
             env = environment(kubelet.store, pod, spec, state.ip, host)
+            if kubelet.control.registry.is_described(spec["image"]):
+                must_not_be_root(pod, spec)
         except ConfigError as error:
             container.error = ("CreateContainerConfigError", str(error))
             kubelet.tell(pod, "Warning", "Failed", f"Error: {error}", spec, container)

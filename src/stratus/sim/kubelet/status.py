@@ -260,18 +260,9 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
         both = (False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")
     else:
         both = (True, "", "")
-    gates = [
-        g["conditionType"]
-        for g in spec.get("readinessGates") or ()
-        if (condition(pod, g["conditionType"]) or {}).get("status") != "True"
-    ]
     ready = both
-    if both[0] and gates:
-        ready = (
-            False,
-            "ReadinessGatesNotReady",
-            f'corresponding condition of pod readiness gate "{gates[0]}" does not exist.',
-        )
+    if both[0] and spec.get("readinessGates"):
+        ready = _gated(pod, spec["readinessGates"])
     wanted.append(("Ready", *ready))
     wanted.append(("ContainersReady", *both))
     result = []
@@ -304,3 +295,16 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
     )
     known = {c["type"] for c in result}
     return [c for c in had.values() if c["type"] not in known] + result
+
+
+def _gated(pod: Obj, gates: list[Obj]) -> tuple[bool, str, str]:
+    """Return the Ready condition of a pod whose containers are ready but that has readiness gates."""
+    problems = []
+    for gate in gates:
+        type_ = gate["conditionType"]
+        found = condition(pod, type_)
+        if found is None:
+            problems.append(f'corresponding condition of pod readiness gate "{type_}" does not exist.')
+        elif found["status"] != "True":
+            problems.append(f'the status of pod readiness gate "{type_}" is not "True", but {found["status"]}')
+    return (False, "ReadinessGatesNotReady", ", ".join(problems)) if problems else (True, "", "")
