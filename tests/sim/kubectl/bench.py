@@ -357,9 +357,12 @@ class Section:
 @contextmanager
 def served() -> Iterator[Bench]:
     """Serve a cluster with an application running."""
-    with tempfile.TemporaryDirectory() as folder, EmbeddedCluster(app=APP, seed=7, warmup=120.0) as cluster:
-        with cluster.serve(speed=SPEED) as front:
-            yield Bench(cluster, front, Path(folder))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedCluster(app=APP, seed=7, warmup=120.0) as cluster,
+        cluster.serve(speed=SPEED) as front,
+    ):
+        yield Bench(cluster, front, Path(folder))
 
 
 def outcome(bench: Bench, row: Row) -> str:

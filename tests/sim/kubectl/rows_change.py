@@ -364,13 +364,12 @@ def _(k: Kube) -> None:
 
 @apply("apply --force / --validate / --overwrite", "immutable fields by making the object anew; strict fields")
 def _(k: Kube) -> None:
-    job = {
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"},
-        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox:1.36"}]}}},
-    }  # fmt: skip
+    container = {"name": "c", "image": "busybox:1.36"}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": template}}
     k.file("j.yaml", job)
     k("apply -f j.yaml")
-    job["spec"]["template"]["spec"]["containers"][0]["image"] = "busybox:1.35"  # type: ignore[index]
+    container["image"] = "busybox:1.35"
     k.file("j.yaml", job)
     k("apply -f j.yaml", code=1).warns("field is immutable")
     k("apply -f j.yaml --force --grace-period=0").says("job.batch/j configured")

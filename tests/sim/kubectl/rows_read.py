@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
+
+import yaml
 
 from .bench import KUBECTL, Kube, Section, holds, same
 
@@ -11,10 +14,11 @@ get = Section("Get")
 describe = Section("Describe, explain, events, top")
 discovery = Section("Discovery, options, plug-ins")
 
-LISTED = (
-    "bindings componentstatuses configmaps endpoints events limitranges namespaces nodes persistentvolumeclaims "
-    "persistentvolumes pods podtemplates replicationcontrollers resourcequotas secrets serviceaccounts services"
-).split()
+LISTED = {
+    "bindings", "componentstatuses", "configmaps", "endpoints", "events", "limitranges", "namespaces", "nodes",
+    "persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "replicationcontrollers", "resourcequotas",
+    "secrets", "serviceaccounts", "services",
+}  # fmt: skip
 
 
 @get("get KIND", "columns of pods, deployments, services, nodes, with an application running", quick=True)
@@ -382,31 +386,7 @@ def _(k: Kube) -> None:
 
 def furnish(k: Kube) -> None:
     """Create one object of most kinds."""
-    template = {"metadata": {"labels": {"x": "y"}}, "spec": {"containers": [{"name": "c", "image": "busybox:1.36"}]}}
-    sized = {"selector": {"matchLabels": {"x": "y"}}, "template": template}
-    never = {**template, "spec": {**template["spec"], "restartPolicy": "Never"}}  # type: ignore[dict-item]
-    objects: list[tuple[str, str, dict[str, object]]] = [
-        ("/api/v1", "configmaps", {"metadata": {"name": "c"}, "data": {"a": "1"}}),
-        ("/api/v1", "secrets", {"metadata": {"name": "s"}}),
-        ("/api/v1", "serviceaccounts", {"metadata": {"name": "sa"}}),
-        ("/api/v1", "services", {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}),
-        ("/api/v1", "resourcequotas", {"metadata": {"name": "quota"}, "spec": {"hard": {"pods": "50"}}}),
-        ("/api/v1", "limitranges", {"metadata": {"name": "limits"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}}),
-        ("/api/v1", "persistentvolumeclaims", {"metadata": {"name": "claim"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
-        ("/api/v1", "replicationcontrollers", {"metadata": {"name": "rc"}, "spec": {"replicas": 0, "selector": {"x": "y"}, "template": template}}),
-        ("/apis/apps/v1", "statefulsets", {"metadata": {"name": "sts"}, "spec": {**sized, "serviceName": "web", "replicas": 0}}),
-        ("/apis/apps/v1", "daemonsets", {"metadata": {"name": "ds"}, "spec": sized}),
-        ("/apis/batch/v1", "jobs", {"metadata": {"name": "job"}, "spec": {"template": never, "suspend": True}}),
-        ("/apis/batch/v1", "cronjobs", {"metadata": {"name": "cj"}, "spec": {"schedule": "@daily", "jobTemplate": {"spec": {"template": never}}}}),
-        ("/apis/policy/v1", "poddisruptionbudgets", {"metadata": {"name": "pdb"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}),
-        ("/apis/autoscaling/v2", "horizontalpodautoscalers", {"metadata": {"name": "hpa"}, "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}}),
-        ("/apis/networking.k8s.io/v1", "networkpolicies", {"metadata": {"name": "np"}, "spec": {"podSelector": {"matchLabels": {"app": "other"}}}}),
-        ("/apis/networking.k8s.io/v1", "ingresses", {"metadata": {"name": "ing"}, "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}}),
-        ("/apis/rbac.authorization.k8s.io/v1", "roles", {"metadata": {"name": "role"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}),
-        ("/apis/rbac.authorization.k8s.io/v1", "rolebindings", {"metadata": {"name": "rb"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "role"}}),
-        ("/apis/coordination.k8s.io/v1", "leases", {"metadata": {"name": "lease"}, "spec": {"holderIdentity": "me"}}),
-    ]  # fmt: skip
-    for prefix, plural, body in objects:
+    for prefix, plural, body in yaml.safe_load(Path(__file__).with_name("furnish.yaml").read_text("utf-8")):
         k.post(f"{prefix}/namespaces/{k.namespace}/{plural}", body)
     k.settle(5)
 
@@ -486,7 +466,7 @@ def _(k: Kube) -> None:
 )
 def _(k: Kube) -> None:
     rows = k("api-resources").table
-    same({r["NAME"] for r in rows if r["APIVERSION"] == "v1"}, set(LISTED))
+    same({r["NAME"] for r in rows if r["APIVERSION"] == "v1"}, LISTED)
     same(next(r for r in rows if r["NAME"] == "deployments")["SHORTNAMES"], "deploy")
     k("api-resources --api-group=apps -o name --sort-by=name").is_(
         "controllerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\nstatefulsets.apps"

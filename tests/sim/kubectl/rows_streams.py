@@ -67,7 +67,7 @@ def _(k: Kube) -> None:
     k("create job j --image=busybox:1.36 -- echo from job")
     k.settle(30)
     k("logs job/j").is_("from job")
-    k("create deployment talk --image=busybox:1.36 --replicas=2 -- sh -c".split() + ["echo hi; sleep 10000"])
+    k([*"create deployment talk --image=busybox:1.36 --replicas=2 -- sh -c".split(), "echo hi; sleep 10000"])  # noqa: SIM905
     k.settle()
     k("logs deploy/talk").is_("hi").warns("Found 2 pods, using pod/talk-")
     same(len(k("logs deploy/talk --all-pods --prefix").lines), 2)
