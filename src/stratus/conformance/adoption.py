@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,76 @@ if TYPE_CHECKING:
     from stratus.sim.kubelet.state import ContainerState, Instance
 
 Json = dict[str, Any]
+
+
+REVISION = "deployment.kubernetes.io/revision"
+
+
+def with_replica_sets(objects: Iterable[Json]) -> list[Json]:
+    """Return objects, and for each Deployment that has a revision and none of its ReplicaSets the one it must have.
+
+    A recording of changes does not hold a ReplicaSet that did not change; without it the controller would begin a new
+    revision.
+    """
+    listed = list(objects)
+    owners = {r["uid"] for o in listed if o["kind"] == "ReplicaSet" for r in o["metadata"].get("ownerReferences") or ()}
+    return listed + [
+        _replica_set(o)
+        for o in listed
+        if o["kind"] == "Deployment"
+        and (o["metadata"].get("annotations") or {}).get(REVISION)
+        and o["metadata"].get("uid") not in owners
+        and not any(_matches(o, other) for other in listed)
+        and "deletionTimestamp" not in o["metadata"]
+    ]
+
+
+def _matches(deployment: Json, other: Json) -> bool:
+    """Tell whether something is an orphan that the Deployment will adopt."""
+    if other["kind"] != "ReplicaSet" or other["metadata"].get("namespace") != deployment["metadata"].get("namespace"):
+        return False
+    wanted = deployment["spec"]["selector"].get("matchLabels") or {}
+    return bool(wanted) and wanted.items() <= (other["metadata"].get("labels") or {}).items()
+
+
+def _replica_set(deployment: Json) -> Json:
+    meta, spec = deployment["metadata"], deployment["spec"]
+    digest = uuid.uuid5(uuid.UUID(meta["uid"]), "ReplicaSet").hex.translate(_LETTERS)[:10]
+    labels = {**(spec["template"]["metadata"].get("labels") or {}), "pod-template-hash": digest}
+    template = {**spec["template"], "metadata": {**spec["template"]["metadata"], "labels": labels}}
+    notes = {k: v for k, v in meta["annotations"].items() if k != "kubectl.kubernetes.io/last-applied-configuration"}
+    owner = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"], "controller": True,
+        "blockOwnerDeletion": True,
+    }  # fmt: skip
+    replicas = spec.get("replicas", 1)
+    surge = {"deployment.kubernetes.io/desired-replicas": str(replicas)}
+    status = deployment.get("status") or {}
+    counts = {k: status[k] for k in ("replicas", "readyReplicas", "availableReplicas") if k in status}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": f"{meta['name']}-{digest}",
+            "namespace": meta["namespace"],
+            "uid": str(uuid.uuid5(uuid.UUID(meta["uid"]), "uid")),
+            "creationTimestamp": meta.get("creationTimestamp"),
+            "generation": 1,
+            "labels": labels,
+            "annotations": {**notes, **surge},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "replicas": replicas,
+            "minReadySeconds": spec.get("minReadySeconds", 0),
+            "selector": {"matchLabels": {**spec["selector"].get("matchLabels", {}), "pod-template-hash": digest}},
+            "template": template,
+        },
+        "status": {"observedGeneration": 1, "fullyLabeledReplicas": counts.get("replicas", 0), **counts},
+    }
+
+
+_LETTERS = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
 
 
 def adopt(control: ControlPlane, pod: Json) -> None:

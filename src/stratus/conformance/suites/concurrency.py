@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from stratus.conformance.adoption import adopt
+from stratus.conformance.adoption import adopt, with_replica_sets
 from stratus.conformance.golden import Golden
 from stratus.conformance.matrix import Outcome
 from stratus.conformance.normal import TIME, UID, difference, neutral
 from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt
 from stratus.conformance.suites.reads import whole
+from stratus.conformance.suites.validation import preconditions
 from stratus.conformance.timeline import Key, key_of
 from stratus.conformance.words import LETTERS
-from stratus.conformance.world import Answer, EmbeddedWorld, Side
+from stratus.conformance.world import AGENT, Answer, EmbeddedWorld, Side
 from stratus.kit.clock import parse_iso
 
 PODS = re.compile(
@@ -81,7 +83,8 @@ class Play:
         self._found = found
         self._ours: dict[str, str] = {}
         self._versions: dict[str, str] = {}
-        self._continue = ""
+        #: Paths at which the recording has nothing any more.
+        self._gone: set[str] = set()
 
     def case(self, case: str, record: Json) -> Outcome:
         """Play all steps."""
@@ -125,14 +128,15 @@ class Play:
             body = step.get("body_raw")
         media = step.get("content_type")
         path = self._translate(step["path"])
-        if "continue=" in path and self._continue:
-            path = re.sub(r"continue=[^&]+", f"continue={self._continue}", path)
+        self._mend(step)
         text: Any = None if body is None else self._translate(body if isinstance(body, str) else json.dumps(body))
         if step.get("body_protobuf_base64"):
             text, media = base64.b64decode(step["body_protobuf_base64"]), step["content_type"]
         if "lines" in step and "resourceVersion=2" in path:
             path = self._happen(path, step["lines"])
-        answer = self._world.send(step["method"], path, text, media=media, accept="application/json")
+        answer = self._world.send(
+            step["method"], path, text, media=media, accept="application/json", agent=agent or AGENT
+        )
         same = answer.status == step["status"]
         if not same:
             message = (answer.obj or {}).get("message", "") if isinstance(answer.obj, dict) else ""
@@ -146,10 +150,31 @@ class Play:
             return "", True
         wanted = self._found.get(id_of(step), wanted)
         self._learn(wanted, answer.obj)
-        if isinstance(answer.obj, dict):
-            self._continue = (answer.obj.get("metadata") or {}).get("continue") or self._continue
         keep = "/status" in step["path"]
-        return difference(shape(answer.obj, keep=keep), shape(wanted, keep=keep)), True
+        got = answer.text if isinstance(wanted, str) else answer.obj
+        return difference(shape(got, keep=keep), shape(wanted, keep=keep)), True
+
+    def _mend(self, step: Json) -> None:
+        """Make anew what the recording deleted and made again between its steps."""
+        path = step["path"].partition("?")[0]
+        match = RESOURCE.fullmatch(path)
+        status, method = step["status"], step["method"]
+        response = step.get("response")
+        if match is None or not match[6]:
+            if method == "POST" and status == 201 and isinstance(response, dict):
+                self._gone.discard(f"{path}/{(response.get('metadata') or {}).get('name')}")
+            return
+        if path in self._gone and status in (200, 409, 422):
+            self._gone.discard(path)
+            known = (isinstance(response, dict) and (response.get("details") or response.get("metadata"))) or {}
+            group, version = match[2] or "", match[1] or match[3]
+            resource = self._world.api.registry.find(group, version, match[5])
+            if resource is not None and self._world.store.get(resource.stored, match[4] or "", match[6]) is None:
+                meta = {"name": match[6], **({"namespace": match[4]} if match[4] else {})}
+                meta |= {"uid": known["uid"]} if known.get("uid") else {}
+                self._world.place({"apiVersion": resource.group_version, "kind": resource.kind, "metadata": meta})
+        if status == 404 or (method == "DELETE" and status == 200 and (response or {}).get("kind") == "Status"):
+            self._gone.add(path)
 
     def _watched(self, answer: Answer, lines: list[Any]) -> str:
         got = [json.loads(line) for line in answer.text.splitlines() if line]
@@ -224,6 +249,9 @@ class Play:
         if not isinstance(recorded, dict) or not isinstance(ours, dict):
             return
         if "items" in recorded:
+            was, now = ((o.get("metadata") or {}).get("continue") for o in (recorded, ours))
+            if was and now:
+                self._ours[was] = now
             mine = {_plain(o): o for o in ours.get("items") or ()}
             for item in recorded["items"] or ():
                 self._learn(item, mine.get(_plain(item)))
@@ -244,6 +272,7 @@ class Play:
         text = UID.sub(lambda m: self._ours.get(m[0], m[0]), text)
         text = _NAME.sub(lambda m: self._ours.get(m[0], m[0]), text)
         text = _ADDRESS.sub(lambda m: self._ours.get(m[0], m[0]), text)
+        text = re.sub(r"(?<=continue=)[\w-]+", lambda m: self._ours.get(m[0], m[0]), text)
         return re.sub(
             r'((?:resourceVersion"(?:: ?|, "value": ?)"|resourceVersion=|resourceVersion", "value": "))(\d+)',
             lambda m: m[1] + self._versions.get(m[2], m[2]),
@@ -372,14 +401,42 @@ def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
             corrected[id_of(step)] = true
             if placed.get(key_of(true)) == answer:
                 placed[key_of(true)] = true
+    placed |= {key_of(o): o for o in objects_for(steps)}
+    _scaled(placed, steps)
     order = {"Node": 0, "Deployment": 1, "StatefulSet": 1, "DaemonSet": 1, "Service": 1, "ReplicaSet": 2, "Pod": 4}
-    for obj in sorted(placed.values(), key=lambda o: order.get(o["kind"], 3)):
+    for obj in sorted(with_replica_sets(placed.values()), key=lambda o: order.get(o["kind"], 3)):
         if obj["kind"] not in ("Namespace", "Scale"):
             world.place(obj)
     for obj in placed.values():
         if obj["kind"] == "Pod":
             adopt(world.cluster.control, obj)
     return corrected
+
+
+def _scaled(placed: dict[Key, Json], steps: list[Json]) -> None:
+    """Let objects have the replicas that the first look at their scale shows."""
+    for step in steps:
+        path, answer = step.get("path", ""), step.get("response")
+        if step.get("method") == "GET" and path.endswith("/scale") and isinstance(answer, dict):
+            for key, obj in placed.items():
+                if key[2:] == (answer["metadata"].get("namespace", ""), answer["metadata"]["name"]) and "spec" in obj:
+                    placed[key] = {**obj, "spec": {**obj["spec"], "replicas": answer["spec"].get("replicas", 0)}}
+            return
+        if step.get("method") not in (None, "GET"):
+            return
+
+
+def objects_for(steps: list[Json]) -> list[Json]:
+    """Return what the recorded namespaces held throughout, and what single cases found."""
+    known = preconditions()["concurrency"]
+    text = json.dumps(steps)
+    found = []
+    for entry in known:
+        if entry["when"] in text and not re.search(rf"limitranges|{entry['unless']}", text):
+            obj = json.loads(json.dumps(entry["object"]))
+            obj["metadata"].setdefault("uid", str(uuid.uuid5(uuid.NAMESPACE_URL, obj["metadata"]["name"])))
+            found.append(obj)
+    return found
 
 
 def _evidence(placed: dict[Key, Json], request: Json, steps: list[Json], touched: set[str]) -> None:
@@ -455,5 +512,17 @@ def _witness(path: str, steps: list[Json]) -> Json | None:
             meta = document["metadata"]
             shown = document.get("kind") not in (None, "Status", "Scale", "Eviction", "DeleteOptions")
             if shown and meta.get("name") == match[6] and meta.get("uid"):
-                return _unmarked(document)
+                return _in_version(_unmarked(document), path, steps)
     return None
+
+
+def _in_version(obj: Json, path: str, steps: list[Json]) -> Json:
+    """Return an object in the version that an accepted deletion insisted on."""
+    for request in _requests(steps):
+        body = request.get("body")
+        if request["path"].partition("?")[0] == path and request["status"] == 200 and isinstance(body, dict):
+            wanted = body.get("preconditions") or {}
+            known = {k: wanted[k] for k in ("uid", "resourceVersion") if wanted.get(k)}
+            if known:
+                return {**obj, "metadata": {**obj["metadata"], **known}}
+    return obj

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from stratus.conformance.adoption import adopt
+from stratus.conformance.adoption import adopt, with_replica_sets
 from stratus.conformance.golden import Golden
 from stratus.conformance.kubectl import Kubectl, Ran
 from stratus.conformance.matrix import Outcome
@@ -236,7 +236,7 @@ def settle(world: EmbeddedWorld, before: dict[Key, Json], session: Json) -> None
         "Service": 1,
         "ReplicaSet": 2,
     }
-    for obj in sorted(before.values(), key=lambda o: order.get(o["kind"], 3 if o["kind"] != "Pod" else 4)):
+    for obj in sorted(with_replica_sets(before.values()), key=lambda o: order.get(o["kind"], 3 + (o["kind"] == "Pod"))):
         world.place(obj)
     for obj in before.values():
         if obj["kind"] == "Pod":
