@@ -73,7 +73,10 @@ def test_an_unknown_name_lists_what_is_shipped() -> None:
     ("change", "said"),
     [
         (("ports: [80]", "port: 80"), "shop.yaml, line 9: programs.web.port: unknown field; did you mean 'ports'?"),
-        (("ports: [80]", "zzz: 80"), "programs.web.zzz: unknown field; fields here are: client, cold, cold_seconds, command"),
+        (
+            ("ports: [80]", "zzz: 80"),
+            "programs.web.zzz: unknown field; fields here are: client, cold, cold_seconds, command",
+        ),
         (("{cpu_ms: 2,", "{cpu_mss: 2,"), "line 13: programs.web.operations.home.cpu_mss: unknown field; did you mean"),
         (
             ("to: store", "to: store, tpic: x"),
