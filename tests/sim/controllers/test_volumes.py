@@ -180,11 +180,21 @@ def test_claims_and_volumes_in_use_are_protected(lab: Any) -> None:
     assert lab.get("PersistentVolume", "v") is None
 
 
+def test_the_finalizers_that_protect_come_back(lab: Any) -> None:
+    lab.apply(volume("v"))
+    lab.apply(claim(storageClassName="manual"))
+    for kind_, name in (("PersistentVolumeClaim", "data"), ("PersistentVolume", "v")):
+        before = lab.get(kind_, name)["metadata"]["finalizers"]
+        lab.patch(kind_, name, {"metadata": {"finalizers": None}}, how="merge")
+        assert lab.get(kind_, name)["metadata"]["finalizers"] == before
+
+
 def test_a_claim_that_lost_its_volume(lab: Any) -> None:
     lab.apply(volume("v"))
     lab.apply(claim(storageClassName="manual"))
-    lab.patch("PersistentVolume", "v", {"metadata": {"finalizers": None}}, how="merge")
     lab.delete("PersistentVolume", "v")
+    assert status(lab)["phase"] == "Bound"
+    lab.patch("PersistentVolume", "v", {"metadata": {"finalizers": None}}, how="merge")
     assert status(lab)["phase"] == "Lost"
     assert told(lab) == [
         ("Warning", "ClaimLost", "Bound claim has lost its PersistentVolume. Any data on the volume is lost!")

@@ -91,6 +91,7 @@ class VolumeController(Controller):
         if "deletionTimestamp" in claim["metadata"]:
             self._let_go(claim)
             return
+        claim = self._protected(CLAIMS, claim, PROTECTION)
         bound = COMPLETED in (claim["metadata"].get("annotations") or {})
         if bound and claim["spec"].get("volumeName"):
             self._bound(claim)
@@ -101,6 +102,13 @@ class VolumeController(Controller):
             self._named(claim, key)
         else:
             self._bind(claim, key)
+
+    def _protected(self, resource: str, obj: Obj, finalizer: str) -> Obj:
+        """Return an object with the finalizer that keeps it while it is in use; somebody may have taken it off."""
+        finalizers = obj["metadata"].get("finalizers") or []
+        if finalizer in finalizers:
+            return obj
+        return self.store.update(resource, with_meta(obj, finalizers=[*finalizers, finalizer]))
 
     # claims
 
@@ -350,6 +358,7 @@ class VolumeController(Controller):
             if not rest and self.store.get(VOLUMES, "", name) is not None:
                 self.store.delete(VOLUMES, "", name)
             return
+        volume = self._protected(VOLUMES, volume, VOLUME_PROTECTION)
         if not ref or not ref.get("uid"):
             self._set(volume, "Available")
         elif held:
