@@ -12,6 +12,7 @@ import pytest
 
 from stratus.sim.apps.loader import load_application
 from stratus.sim.cluster import EmbeddedCluster, dump
+from stratus.sim.telemetry.served.traces import traces_of
 
 from .building import edge, errors, procs, rate, tick
 
@@ -159,6 +160,22 @@ def test_no_alert_fires_in_normal_life(shop: EmbeddedCluster) -> None:
     alerts = shop.telemetry().alerts
     assert alerts is not None
     assert alerts.firing() == ()
+
+
+def test_traces_begin_at_the_load_generator_and_reach_the_last_service(shop: EmbeddedCluster) -> None:
+    shop.advance(120)
+    traces = [t for one in shop.history.between(0, shop.clock.now()) for t in traces_of(one)]
+    roots = {(t.spans[0].service, t.spans[0].kind) for t in traces}
+    assert roots == {("load-generator", "client")}
+    orders = [t for t in traces if t.spans[0].operation == "POST /api/checkout"]
+    assert orders
+    assert {s.service for s in orders[-1].spans if s.kind == "server"} >= {
+        "frontend-proxy", "frontend", "checkout", "cart", "payment", "shipping", "quote", "email", "currency",
+    }  # fmt: skip
+    assert {"publish orders"} == {s.operation for s in orders[-1].spans if s.kind == "producer"}
+    flag(shop, "paymentFailure", "100%", seconds=30)
+    broken = [t for t in traces_of(tick(shop)) if t.spans[0].operation == "POST /api/checkout"]
+    assert all(t.spans[0].failed and "Invalid token" in t.spans[0].message for t in broken)
 
 
 # orders

@@ -129,7 +129,9 @@ def _play(tick: Tick, shape: _Shape, place: int, number: int, at: float) -> Trac
     link, figures = shape.entries[place]
     player = _Player(tick, shape, trace)
     failed = player.fails(link, figures, "root")
-    if player.reached(link, failed, figures):
+    if link[1]:
+        player.call(link, figures, "", at, failed, 0)
+    elif player.reached(link, failed, figures):
         player.serve(link, "", at, failed, 0)
     else:
         # Nobody answered the user: all that is left is the span of the load generator's side.
