@@ -192,3 +192,94 @@ def test_claims(lab: Any) -> None:
     lab.apply(pod("q", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "odd"}}]))
     assert "pod has unbound immediate PersistentVolumeClaims" in why(lab, "q")
     assert lab.events(reason="ProvisioningFailed")[0]["message"] == 'storageclass.storage.k8s.io "none" not found'
+
+
+def counted(lab: Any, name: str) -> int:
+    """Return how often the scheduler has said that it found no node for a pod."""
+    found = [e for e in lab.events(reason="FailedScheduling") if e["involvedObject"]["name"] == name]
+    return sum((e.get("series") or {}).get("count", 1) for e in found)
+
+
+def test_only_what_may_help_makes_a_waiting_pod_be_looked_at_again(lab: Any) -> None:
+    lab.apply(pod("small", container=requests(cpu="1")))
+    lab.apply(pod("picky", nodeSelector={"disk": "ssd"}))
+    lab.apply(pod("big", container=requests(cpu="3500m"), nodeSelector={"kubernetes.io/hostname": "node1"}))
+    where = node_of(lab, "small")
+    lab.advance(5)
+    assert (counted(lab, "picky"), node_of(lab, "picky")) == (1, None)
+    # Room on a node is of no use to a pod that waits for a label.
+    lab.delete("Pod", "small", gracePeriodSeconds=0)
+    lab.advance(5)
+    assert counted(lab, "picky") == 1
+    # Nor is the removal of a taint, or a node that is cordoned.
+    lab.patch("Node", "node2", {"spec": {"unschedulable": True}}, how="merge")
+    lab.patch("Node", "node2", {"spec": {"unschedulable": None}}, how="merge")
+    lab.advance(5)
+    assert counted(lab, "picky") == 1
+    lab.patch("Node", "node3", {"metadata": {"labels": {"disk": "ssd"}}}, how="merge")
+    assert node_of(lab, "picky") == "node3"
+    assert where is not None
+
+
+def test_a_taint_that_stays_is_no_news(lab: Any) -> None:
+    taint = {"key": "dedicated", "value": "lab", "effect": "NoSchedule"}
+    for number in (1, 2, 3):
+        lab.patch("Node", f"node{number}", {"spec": {"taints": [taint]}}, how="merge")
+    lab.apply(pod("p"))
+    assert "3 node(s) had untolerated taint(s)" in why(lab, "p")
+    other = {"key": "maintenance", "effect": "NoExecute"}
+    lab.patch("Node", "node1", {"spec": {"taints": [taint, other]}}, how="merge")
+    lab.advance(2)
+    assert counted(lab, "p") == 1
+    lab.patch("Node", "node1", {"spec": {"taints": None}}, how="merge")
+    assert node_of(lab, "p") == "node1"
+
+
+def test_the_five_minute_look_comes_anyway(lab: Any) -> None:
+    lab.apply(pod("p", nodeSelector={"disk": "ssd"}))
+    lab.advance(310)
+    assert counted(lab, "p") == 2
+
+
+def test_pods_tied_to_one_node_say_so(lab: Any) -> None:
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node2"]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+    lab.apply(pod("p", affinity=affinity, container=requests(cpu="100")))
+    assert why(lab, "p") == (
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+        f"no new claims to deallocate, {NO_HELP}"
+    )
+    lab.apply(pod("fits", affinity=affinity))
+    assert node_of(lab, "fits") == "node2"
+
+
+def test_pods_held_by_a_gate(lab: Any) -> None:
+    lab.apply(pod("p", schedulingGates=[{"name": "example.com/wait"}]))
+    lab.advance(5)
+    (found,) = lab.get("Pod", "p")["status"]["conditions"]
+    assert (found["status"], found["reason"]) == ("False", "SchedulingGated")
+    assert not lab.events(reason="FailedScheduling")
+    lab.patch("Pod", "p", {"spec": {"schedulingGates": None}}, how="merge")
+    assert node_of(lab, "p") is not None
+
+
+def test_waiting_pods_are_served_by_priority(lab: Any) -> None:
+    for name, value in (("low", 1), ("high", 100)):
+        body = {
+            "kind": "PriorityClass",
+            "apiVersion": "scheduling.k8s.io/v1",
+            "metadata": {"name": name},
+            "value": value,
+            "preemptionPolicy": "Never",
+        }
+        lab.store.create("priorityclasses.scheduling.k8s.io", body)
+    pinned = {"kubernetes.io/hostname": "node1"}
+    lab.apply(pod("holder", container=requests(cpu="4"), nodeSelector=pinned))
+    for name in ("low", "high"):
+        entry = pod(name, container=requests(cpu="3"), nodeSelector=pinned, priorityClassName=name)
+        entry["spec"]["preemptionPolicy"] = "Never"
+        lab.apply(entry)
+    lab.delete("Pod", "holder", gracePeriodSeconds=0)
+    lab.advance(1)
+    # The one of low priority has waited longer.
+    assert (node_of(lab, "high"), node_of(lab, "low")) == ("node1", None)
