@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk spec measure-cluster embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk spec rivals measure-transactions measure-cluster embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,12 @@ random-walk: $(VENV)/.dev ## ten thousand random API operations on embedded clus
 
 spec: $(VENV)/.dev ## the formal model of transactions, checked by SPIN, and what it finds when the protocol is broken
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_spec.py
+
+rivals: $(VENV)/.dev ## two engines on one cluster for a thousand transactions, with SQLite and PostgreSQL
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_rivals.py
+
+measure-transactions: $(VENV)/.dev ## what journal, lock, rehearsal and proof cost per write
+	$(BIN)/python benchmarks/transactions.py --check
 
 measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against what is promised
 	$(BIN)/python benchmarks/embedded_cluster.py --check

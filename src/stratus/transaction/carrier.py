@@ -195,8 +195,8 @@ class Carrier:
     def _send(self, command: Command, reason: str) -> None:
         i = command.index
         record = self._record(i)
-        self.locks.check()
         self._trip(f"write:{i}:before")
+        self.locks.check()
         try:
             answer = self._writer.write(record.write)
         except ClusterUnreachable as error:
@@ -309,8 +309,8 @@ class Carrier:
         i = command.index
         record = self._record(i)
         conflicted = "conflict" if record.conflicts else ""
-        self.locks.check()
         self._trip(f"undo:{i}:before")
+        self.locks.check()
         try:
             answer = self._writer.write(record.undo_writes[-1])
         except (Conflict, AlreadyExists, InDoubt, Throttled, ClusterUnreachable, NotFound) as error:

@@ -26,6 +26,8 @@ from stratus.transaction.verdict import Conditions, cleared, judge, late, steady
 
 STALE = "stale_plan"
 """Code of the refusal of a plan that was overtaken while it waited."""
+UNFINISHED = 3
+"""Times that an unfinished transaction in the scope is finished before a new one gives way."""
 PATIENCE = 1.5
 """Times as long as failing containers ran before they failed that they have to run now."""
 
@@ -353,10 +355,21 @@ class TransactionEngine:
         result: str = "",
         stale: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Take the locks and put the beginning on disk."""
+        """Take the locks, finish what others left open in the scope, and put the beginning on disk."""
         cluster = self._cluster()
         locks = self._locks(tuple(spaces), wide)
         self._lock(locks)
+        for _ in range(UNFINISHED):
+            if not self._unfinished(cluster, spaces, wide):
+                break
+            # Its engine fell silent and its Lease ran out: to build on its half would make its undo a conflict.
+            locks.release()
+            self.recover()
+            self._lock(locks)
+        else:
+            locks.release()
+            left = ", ".join(self._unfinished(cluster, spaces, wide))
+            raise LeaseLost(f"transaction {left} is unfinished in this scope; see `stratus txn resume`")
         body = {
             "incident": incident,
             "scope": scope,
@@ -379,6 +392,17 @@ class TransactionEngine:
         fresh = self._story(txn_id)
         assert fresh is not None
         self._live[txn_id] = self._carrier(fresh, locks)
+
+    def _unfinished(self, cluster: str, spaces: Sequence[str], wide: bool) -> tuple[str, ...]:
+        """Return the open transactions that overlap a scope, other than those at work here."""
+        found = []
+        for txn in self._journal.open_transactions():
+            story = self._story(txn) if txn not in self._live else None
+            if story is None or story.transaction.cluster != cluster:
+                continue
+            if set(story.namespaces) & set(spaces) or (wide and story.wide):
+                found.append(txn)
+        return tuple(found)
 
     def _story(self, txn_id: str) -> Story | None:
         return tell(self._journal.entries(txn_id))

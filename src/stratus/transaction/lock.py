@@ -101,11 +101,22 @@ class LeaseLock:
             self._clock.sleep(pause + 0.001)
 
     def check(self) -> None:
-        """Make sure that the lock is ours now, and renew it when a third of its life is over.
+        """Make sure that the lock is ours now and for two thirds of its life at least, renewing it where needed.
 
         Raises:
-            LeaseLost: it is not ours any more; nothing may be written.
+            LeaseLost: it is not ours any more, or the API is too slow to keep it; nothing may be written.
         """
+        for _ in range(3):
+            self._check()
+            # Asking takes time, too: what was true when the server said so may be long ago.
+            if self.token is not None and self._clock.now() - self.token.at <= self._seconds / 3:
+                return
+        raise LeaseLost(
+            f"the API answers too slowly to keep the lock {self.ref} of {self._seconds:g} s; nothing more is written: "
+            "raise lease_seconds, or try again when the API is faster"
+        )
+
+    def _check(self) -> None:
         token = self.token
         if token is None:
             raise LeaseLost(f"the lock {self.ref} is not held; acquire it before writing")
