@@ -23,8 +23,8 @@ LONG = os.environ.get("STRATUS_LONG") == "1"
 #: Of the largest application, only what the others do not show is tried each time; all of it with STRATUS_LONG=1.
 SAMPLED = {
     "astronomy-shop": {
-        "flag-failed-readiness-probe", "flag-kafka-queue-problems", "flag-recommendation-cache-failure", "http-tamper",
-        "partition-fraud-kafka", "port-not-told", "wrong-database-password",
+        "cache-password-set", "flag-failed-readiness-probe", "flag-kafka-queue-problems", "http-tamper",
+        "partition-fraud-kafka", "port-not-told",
     },
 }  # fmt: skip
 FAULTS = [
