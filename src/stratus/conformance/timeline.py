@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from stratus.kit.clock import parse_iso
+
 Json = dict[str, Any]
 #: (group, kind, namespace, name)
 Key = tuple[str, str, str, str]
@@ -55,6 +57,15 @@ class Timeline:
             if len(found) > 1 or found[0]["metadata"]["namespace"] == richest
         }
 
+    def seconds(self, moment: int) -> float:
+        """Return when session number `moment` began: just after the latest write that was seen until then."""
+        latest = 0.0
+        for changes in self._states.values():
+            for at, before, after in changes:
+                known = (after or before) if at < moment else before if at == moment else None
+                latest = max(latest, written(known) if known is not None else 0.0)
+        return latest
+
     def at(self, moment: int) -> dict[Key, Json]:
         """Return the objects that exist just before session number `moment`."""
         found = {}
@@ -71,6 +82,13 @@ class Timeline:
                 if key not in self._states:
                     found[key] = transplanted(obj, space)
         return found
+
+
+def written(obj: Json) -> float:
+    """Return the latest moment at which an object says it was written, 0 when it says none."""
+    meta = obj["metadata"]
+    stamps = [meta.get("creationTimestamp"), *(e.get("time") for e in meta.get("managedFields") or ())]
+    return max((parse_iso(s) for s in stamps if s), default=0.0)
 
 
 def transplanted(obj: Json, namespace: str) -> Json:

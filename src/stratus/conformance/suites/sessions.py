@@ -18,7 +18,7 @@ from stratus.conformance.served import served
 from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt, namespace_of
 from stratus.conformance.timeline import Key, Timeline, key_of, transplanted
 from stratus.conformance.words import LETTERS, alike
-from stratus.conformance.world import ADMIN, EmbeddedWorld, Side
+from stratus.conformance.world import ADMIN, BEGIN, EmbeddedWorld, Side
 from stratus.kit.clock import parse_iso
 
 #: Kinds that are written by the cluster itself all the time.
@@ -64,7 +64,8 @@ class Sessions:
                 def run(case: str = case, index: int = index, session: Json = session) -> Outcome:
                     nonlocal port
                     before = evident(timeline, index, session)
-                    world = prepared(side, before, session)
+                    moment = (timeline.seconds(index) or parse_iso(BEGIN)) + 0.5
+                    world = prepared(side, before, session, moment)
                     try:
                         started = world.cluster.clock.now()
                         old = snapshot(world, session)
@@ -76,7 +77,7 @@ class Sessions:
                         outcome = judge(case, session, ran, server, old, snapshot(world, session))
                     finally:
                         world.close()
-                    sent = straight(side, before, session)
+                    sent = straight(side, before, session, moment)
                     return outcome.model_copy(update={"measures": {**outcome.measures, "requests": not sent}})
 
                 yield attempt(case, session["group"], run, self.measures)
@@ -92,9 +93,9 @@ def length(session: Json) -> float:
     return float(session.get("seconds") or 0) + float(session.get("settle_seconds") or 0)
 
 
-def prepared(side: Side, before: dict[Key, Json], session: Json) -> EmbeddedWorld:
+def prepared(side: Side, before: dict[Key, Json], session: Json, moment: float) -> EmbeddedWorld:
     """Return a cluster that holds the objects of a session."""
-    world = side.world(running=True, moment=present(before, session))
+    world = side.world(running=True, moment=moment)
     assert isinstance(world, EmbeddedWorld)
     try:
         settle(world, before, session)
@@ -104,9 +105,9 @@ def prepared(side: Side, before: dict[Key, Json], session: Json) -> EmbeddedWorl
     return world
 
 
-def straight(side: Side, before: dict[Key, Json], session: Json) -> list[str]:
+def straight(side: Side, before: dict[Key, Json], session: Json, moment: float) -> list[str]:
     """Send the recorded requests of a session without kubectl; return how answers and resulting objects differ."""
-    world = prepared(side, before, session)
+    world = prepared(side, before, session, moment)
     try:
         started, old, problems = world.cluster.clock.now(), snapshot(world, session), []
         for request in session["requests"]:
@@ -148,13 +149,8 @@ def relevant(objects: dict[Key, Json], session: Json) -> dict[Key, Json]:
 def evident(timeline: Timeline, index: int, session: Json) -> dict[Key, Json]:
     """Return the objects that a session found, corrected by what the server answered in it."""
     before = relevant(timeline.at(index), session)
-    said = f"{session['stdout'] or ''} {session['stderr'] or ''}"
-    for space, name in re.findall(r"(?<![\w/.-])([a-z][a-z0-9-]*)/([a-z][a-z0-9-]*)(?![\w/.-])", said):
-        # Commands for the whole cluster name pods of other namespaces.
-        if space in ELSEWHERE and name in COMMON_PODS:
-            for (group, kind, _, other), obj in list(before.items()):
-                if kind == "Pod" and other == name:
-                    before[(group, kind, space, name)] = transplanted(obj, space)
+    _elsewhere(before, session)
+    changed = {key_of(c["after"] or c["before"]) for c in session.get("changes") or ()}
     seen: set[str] = set()
     for request in session["requests"]:
         path = request["path"].partition("?")[0]
@@ -165,13 +161,59 @@ def evident(timeline: Timeline, index: int, session: Json) -> dict[Key, Json]:
             for key in [k for k in before if k[3] == details.get("name") and plural_of(k[1]) == details.get("kind")]:
                 del before[key]
         seen.add(path)
+        answer = request.get("response")
+        if (
+            method in ("PUT", "PATCH")
+            and status == 200
+            and isinstance(answer, dict)
+            and "dryRun" not in request["path"]
+        ):
+            _unchanged(before, changed, answer)
         body = request.get("body") or request.get("body_decoded")
         if status == 409 and method == "POST" and isinstance(body, dict):
             known = _existing(body, request["path"])
             before.setdefault(key_of(known), known)
-    if "--all" in session["argv"]:
+    if "--all" in session["argv"] and session["exit_code"] == 0:
         _only_named(before, session)
     return before
+
+
+def _unchanged(before: dict[Key, Json], changed: set[Key], answer: Json) -> None:
+    """Correct an object that a write answered with and that did not change: it was like that before."""
+    meta = answer.get("metadata") or {}
+    if answer.get("kind") == "Scale":
+        for key, obj in list(before.items()):
+            if (
+                key not in changed
+                and key[2:] == (meta.get("namespace"), meta.get("name"))
+                and "replicas" in obj.get("spec", {})
+                and obj["metadata"].get("uid") == meta.get("uid")
+            ):
+                before[key] = {**obj, "spec": {**obj["spec"], "replicas": answer["spec"].get("replicas", 0)}}
+    elif "apiVersion" in answer and meta.get("name") and key_of(answer) not in changed:
+        before[key_of(answer)] = answer
+
+
+def _elsewhere(before: dict[Key, Json], session: Json) -> None:
+    """Add the pods of other namespaces that a command for the whole cluster named, on the node it was about."""
+    nodes = [word for word in session["argv"] if re.fullmatch(r"node\d", word)]
+    for line in f"{session['stdout'] or ''}\n{session['stderr'] or ''}".splitlines():
+        told = re.search(r'node "(node\d)"', line)
+        node = told[1] if told else nodes[0] if nodes else ""
+        for space, name in re.findall(r"(?<![\w/.-])([a-z][a-z0-9-]*)/([a-z][a-z0-9-]*)(?![\w/.-])", line):
+            stem = name if name in COMMON_PODS else name.partition("-")[0]
+            if space not in ELSEWHERE or ("", "Pod", space, name) in before:
+                continue
+            for key, obj in list(before.items()):
+                if key[1] == "Pod" and key[2] not in ELSEWHERE and key[3].partition("-")[0] == stem:
+                    moved = transplanted(obj, space)
+                    spec = {**moved["spec"], **({"nodeName": node} if node else {})}
+                    meta = {**moved["metadata"], "name": name}
+                    before["", "Pod", space, name] = {**moved, "metadata": meta, "spec": spec}
+                    break
+            for key, obj in list(before.items()):
+                if key[1] == "DaemonSet" and key[3] == stem and key[2] not in ELSEWHERE:
+                    before[key[0], key[1], space, stem] = transplanted(obj, space)
 
 
 def _existing(body: Json, path: str) -> Json:
@@ -206,19 +248,6 @@ def plural_of(kind: str) -> str:
     """Return the plural of a kind, as paths have it."""
     word = kind.lower()
     return f"{word[:-1]}ies" if word.endswith("y") else f"{word}es" if word.endswith("s") else f"{word}s"
-
-
-def present(before: dict[Key, Json], session: Json) -> float:
-    """Return the moment at which a session began: just after the latest change that it found."""
-    begun = [c["before"] for c in session.get("changes") or () if c["before"]]
-    latest = max((_latest(o) for o in begun or before.values()), default=0.0)
-    return (latest or parse_iso("2026-11-22T09:40:40Z")) + 0.5
-
-
-def _latest(obj: Json) -> float:
-    meta = obj["metadata"]
-    stamps = [meta.get("creationTimestamp"), *(e.get("time") for e in meta.get("managedFields") or ())]
-    return max((parse_iso(s) for s in stamps if s), default=0.0)
 
 
 def settle(world: EmbeddedWorld, before: dict[Key, Json], session: Json) -> None:
