@@ -209,3 +209,63 @@ def test_suspending_takes_the_pods_away_and_resuming_starts_again(lab: Any) -> N
     assert len(lab.pods()) == 2
     assert conditions(lab) == [("Suspended", "JobResumed", "Job resumed")]
     assert [e["reason"] for e in lab.events() if e["reason"] in ("Suspended", "Resumed")] == ["Suspended", "Resumed"]
+
+
+def cron(policy: str, script: str = "sleep 90", **spec: Any) -> dict[str, Any]:
+    template = job(script)["spec"]
+    body = {"schedule": "* * * * *", "concurrencyPolicy": policy, "jobTemplate": {"spec": template}, **spec}
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "cj"}, "spec": body}
+
+
+def told(lab: Any) -> list[str]:
+    return [e["reason"] for e in lab.events() if e["involvedObject"]["kind"] == "CronJob"]
+
+
+def alive(lab: Any) -> list[str]:
+    return [j["metadata"]["name"] for j in lab.store.list("jobs.batch", "default") if not j["status"].get("conditions")]
+
+
+def test_forbidding_waits_for_the_one_that_runs(lab: Any) -> None:
+    lab.apply(cron("Forbid"))
+    lab.advance(130)
+    assert (told(lab), len(alive(lab))) == (["SuccessfulCreate", "JobAlreadyActive"], 1)
+    lab.advance(40)
+    # What was missed meanwhile is made up for as soon as the first has ended.
+    assert told(lab)[-2:] == ["SawCompletedJob", "SuccessfulCreate"]
+
+
+def test_a_deadline_forgives_what_was_missed(lab: Any) -> None:
+    lab.apply(cron("Forbid", startingDeadlineSeconds=15))
+    lab.advance(170)
+    assert "SawCompletedJob" in told(lab)
+    assert told(lab).count("SuccessfulCreate") == 1
+    lab.advance(20)
+    assert told(lab).count("SuccessfulCreate") == 2
+
+
+def test_replacing_ends_the_one_that_runs(lab: Any) -> None:
+    lab.apply(cron("Replace"))
+    lab.advance(130)
+    assert told(lab) == ["SuccessfulCreate", "SuccessfulDelete", "SuccessfulCreate"]
+    assert len(alive(lab)) == 1
+
+
+def test_allowing_lets_them_pile_up(lab: Any) -> None:
+    lab.apply(cron("Allow", "sleep 600"))
+    lab.advance(190)
+    assert len(alive(lab)) == 3
+    assert len(lab.get("CronJob", "cj")["status"]["active"]) == 3
+    lab.patch("CronJob", "cj", {"spec": {"suspend": True}}, how="merge")
+    lab.advance(180)
+    assert len(alive(lab)) == 3
+
+
+def test_a_job_that_somebody_takes_away_is_missed(lab: Any) -> None:
+    lab.apply(cron("Allow", "sleep 600"))
+    lab.advance(65)
+    (name,) = alive(lab)
+    lab.delete("Job", name)
+    lab.advance(5)
+    (event,) = lab.events(reason="MissingJob")
+    assert (event["type"], event["message"]) == ("Normal", f"Active job went missing: {name}")
+    assert "active" not in lab.get("CronJob", "cj")["status"]

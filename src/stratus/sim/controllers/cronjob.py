@@ -110,15 +110,20 @@ class CronJobController(Controller):
         if cron is None or "deletionTimestamp" in cron["metadata"]:
             return
         spec = cron["spec"]
-        jobs = [
-            j for r, j in self.store.owned_by(cron["metadata"]["uid"])
-            if r == "jobs.batch" and "deletionTimestamp" not in j["metadata"]
-        ]  # fmt: skip
+        owned = [j for r, j in self.store.owned_by(cron["metadata"]["uid"]) if r == "jobs.batch"]
+        jobs = [j for j in owned if "deletionTimestamp" not in j["metadata"]]
         status: dict[str, Any] = dict(cron.get("status") or {})
-        known = {ref["uid"] for ref in status.get("active") or ()}
-        status["active"] = [
-            ref for ref in status.get("active") or () if ref["uid"] in {j["metadata"]["uid"] for j in jobs}
-        ]
+        active = list(status.get("active") or ())
+        known = {ref["uid"] for ref in active}
+        there = {j["metadata"]["uid"] for j in owned}
+        for ref in active:
+            if ref["uid"] not in there:
+                self.event(cron, "Normal", "MissingJob", f"Active job went missing: {ref['name']}")
+        for job in jobs:
+            if job["metadata"]["uid"] not in known and finished(job) is None:
+                text = f"Saw a job that the controller did not create or forgot: {job['metadata']['name']}"
+                self.event(cron, "Warning", "UnexpectedJob", text)
+        status["active"] = [ref for ref in active if ref["uid"] in there]
         self._history(cron, jobs)
         for job in jobs:
             ended = finished(job)
