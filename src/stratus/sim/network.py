@@ -223,6 +223,22 @@ class Network:
         tls = port in (443, 8443) and not insecure
         return self._through(self.ingresses.site(host, path, tls=tls), host, port, choose)
 
+    def ways(self, source: Obj | None, addresses: tuple[str, ...], port: int) -> int:
+        """Return how many different endpoints `choose` picks among for a name with these addresses."""
+        if len(addresses) != 1:
+            return len(addresses)
+        service = self.addresses.service_at(addresses[0])
+        if service is None:
+            return 1
+        found = self._rules(source, service, port, "TCP", addresses[0])
+        if not isinstance(found, list):
+            return 1
+        node = self._node(source)
+        usable = [b for b in usable_of(found) if not self._local(node, service, addresses[0]) or b.node == node]
+        sticky = service["spec"].get("sessionAffinity") == "ClientIP" and source is not None
+        lopsided = self.proxies is not None and self.proxies.is_lopsided(node)
+        return 1 if sticky or lopsided else max(len(usable), 1)
+
     def behind(self, source: Obj | None, host: str, port: int) -> Key | None:
         """Return the Service that an Ingress leads a host's requests to, None when none does."""
         if source is None:
@@ -272,25 +288,43 @@ class Network:
     def _to_service(
         self, source: Obj | None, service: Obj, port: int, protocol: str, address: str, choose: int
     ) -> Connection:
-        meta, spec = service["metadata"], service["spec"]
-        node = source["spec"].get("nodeName", "") if source is not None else ""
-        entry = port_of(service, port, protocol)
-        if node and self.proxies is not None and self.proxies.is_down(node):
-            kept = self.proxies.kept(node, (meta["namespace"], meta["name"]), address, port, protocol)
-            if kept is None:
-                return TimedOut(address, port, f"kube-proxy does not run on {node} and made no rule for this address")
-            backends = kept
-        elif entry is None:
-            # No rule of kube-proxy takes the packet: it goes to an address that nobody has.
-            return TimedOut(address, port, "the Service has no such port")
-        else:
-            backends = self.addresses.backends((meta["namespace"], meta["name"]), entry)
+        backends = self._rules(source, service, port, protocol, address)
+        if isinstance(backends, TimedOut):
+            return backends
+        meta, node = service["metadata"], self._node(source)
         if (meta["namespace"], meta["name"]) == ("default", "kubernetes") and not backends:
             return Reached(None, None, port, address)
+        local = node if self._local(node, service, address) else ""
+        return self._to_backend(source, service, backends, local, port, protocol, address, choose)
+
+    @staticmethod
+    def _node(source: Obj | None) -> str:
+        return str(source["spec"].get("nodeName", "")) if source is not None else ""
+
+    @staticmethod
+    def _local(node: str, service: Obj, address: str) -> bool:
+        """Tell whether only endpoints of the caller's node are used."""
+        spec = service["spec"]
         own = spec.get("clusterIPs") or [spec.get("clusterIP")]
         field = "internalTrafficPolicy" if address in own else "externalTrafficPolicy"
-        local = node if node and spec.get(field) == "Local" else ""
-        return self._to_backend(source, service, backends, local, port, protocol, address, choose)
+        return bool(node) and spec.get(field) == "Local"
+
+    def _rules(
+        self, source: Obj | None, service: Obj, port: int, protocol: str, address: str
+    ) -> list[Backend] | TimedOut:
+        """Return the endpoints that kube-proxy on the caller's node has for an address and port."""
+        key = (service["metadata"]["namespace"], service["metadata"]["name"])
+        node = self._node(source)
+        if node and self.proxies is not None and self.proxies.is_down(node):
+            kept = self.proxies.kept(node, key, address, port, protocol)
+            if kept is None:
+                return TimedOut(address, port, f"kube-proxy does not run on {node} and made no rule for this address")
+            return kept
+        entry = port_of(service, port, protocol)
+        if entry is None:
+            # No rule of kube-proxy takes the packet: it goes to an address that nobody has.
+            return TimedOut(address, port, "the Service has no such port")
+        return self.addresses.backends(key, entry)
 
     def _to_backend(
         self,

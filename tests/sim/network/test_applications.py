@@ -105,6 +105,27 @@ def test_policies_make_calls_time_out(small: EmbeddedCluster, types: list[str]) 
     assert errors(small) == 0.0
 
 
+def test_one_of_three_endpoints_that_is_cut_off_takes_its_share(tmp_path: Path) -> None:
+    app = two()
+    app["objects"][3]["spec"]["replicas"] = 3
+    with started(tmp_path, app, 60.0) as cluster:
+        assert errors(cluster) == 0.0
+        pod = next(p for p in cluster.store.list("pods", NS) if p["metadata"]["labels"]["app"] == "back")
+        path = f"/api/v1/namespaces/{NS}/pods/{pod['metadata']['name']}"
+        send(cluster, "PATCH", path, {"metadata": {"labels": {"cut": "off"}}}, MERGE)
+        spec = {"podSelector": {"matchLabels": {"cut": "off"}}, "policyTypes": ["Ingress"]}
+        body = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "cut"},
+            "spec": spec,
+        }
+        send(cluster, "POST", f"/apis/networking.k8s.io/v1/namespaces/{NS}/networkpolicies", body)
+        cluster.advance(15)
+        assert errors(cluster) == pytest.approx(1 / 3, abs=0.02)
+        assert "i/o timeout" in message(cluster)
+
+
 def test_a_new_service_does_not_work_where_kube_proxy_is_down(small: EmbeddedCluster) -> None:
     path = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
     change = {"spec": {"template": {"spec": {"nodeSelector": {"none": "such"}}}}}

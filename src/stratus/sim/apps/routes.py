@@ -13,6 +13,13 @@ from stratus.sim.network import NoSuchHost, Reached, Refused, TimedOut, Turned
 if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
 
+
+class Ways(list[tuple[Proc | None, Reached]]):
+    """Whom the connections of a name go to in turn; `broken`: what those of them meet that reach nobody."""
+
+    broken: tuple[Refused | TimedOut | Turned, ...] = ()
+
+
 #: Who is reached (or why nobody), and the (namespace, name) under which it was asked for.
 Route = tuple[list[tuple[Proc | None, Reached]] | NoSuchHost | Refused | TimedOut | Turned, tuple[str, str]]
 Key = tuple[str, str, str]
@@ -80,20 +87,24 @@ class Routes:
         twisted = self.disturbances.name(proc.pod if proc is not None else None, host)
         if twisted:
             return (NoSuchHost(host) if twisted == "error" else TimedOut(host, port, "DNS answers at random")), label
-        reached: list[tuple[Proc | None, Reached]] = []
+        reached, broken = Ways(), []
         seen: set[str] = set()
         # A name with one address need not be looked up for every endpoint behind it.
         alone = resolved is not None and len(resolved.addresses) == 1 and source is not None
         address = resolved.addresses[0] if resolved is not None and alone else ""
-        for choose in range(MOST):
+        most = network.ways(source, resolved.addresses, port) if resolved is not None and behind is None else MOST
+        for choose in range(min(most, MOST)):
             if address and address != INGRESS:
                 connection = network.deliver(source, address, port, choose=choose)
             else:
                 connection = network.connect(source, host, port, choose=choose)
+            if isinstance(connection, NoSuchHost):
+                return connection, label
             if not isinstance(connection, Reached):
-                if not reached:
-                    return connection, label
-                break
+                broken.append(connection)
+                if behind is not None or (not reached and choose + 1 >= min(most, MOST)):
+                    break
+                continue
             uid = connection.pod["metadata"]["uid"] if connection.pod is not None else ""
             if uid in seen:
                 break
@@ -102,4 +113,7 @@ class Routes:
             if connection.pod is not None and connection.container is not None:
                 callee = self.runtime.proc_in(connection.pod, connection.container)
             reached.append((callee, connection))
+        if not reached and broken:
+            return broken[0], label
+        reached.broken = tuple(broken)
         return reached, label

@@ -9,7 +9,7 @@ from stratus.sim.apps.dialects import spoken
 from stratus.sim.apps.latency import ZERO, Span, beyond, mixed, plus
 from stratus.sim.apps.paths import Answer, Fail, Hop, Outcome, again, capped, hop_of, merged, worded
 from stratus.sim.apps.process import Proc
-from stratus.sim.apps.routes import Route, Routes
+from stratus.sim.apps.routes import Route, Routes, Ways
 from stratus.sim.apps.runtime import AppRuntime, noise
 from stratus.sim.apps.schema import TRACED, Call, External, Operation, Target
 from stratus.sim.apps.stores.base import Trouble
@@ -235,7 +235,11 @@ class Serving:
         gathered = _Gathered()
         waited, starved = proc.pools.get(name, (0.0, 0.0)) if proc is not None else (0.0, 0.0)
         torn = self._torn(proc, name, where, gathered, target, host, port, 1.0 - starved)
-        share = (1.0 - starved) * (1.0 - torn) / len(where)
+        broken = where.broken if isinstance(where, Ways) else ()
+        share = (1.0 - starved) * (1.0 - torn) / (len(where) + len(broken))
+        for connection in broken:
+            took = wait_of(connection, target.timeout)
+            gathered.fail(share, (took, (0.05 * took) ** 2), failure(connection, target.protocol, host, port))
         for callee, reached in where:
             delay, jitter, lost = 0.0, 0.0, 0.0
             weight = share
@@ -277,7 +281,13 @@ class Serving:
     ) -> Answer | None:
         """Return the answer of the one endpoint there is, the short way; None when anything at all is the matter."""
         callee = where[0][0]
-        if len(where) > 1 or callee is None or self.disturbances.on_ways or self.routes.before:
+        if (
+            len(where) > 1
+            or (isinstance(where, Ways) and where.broken)
+            or callee is None
+            or self.disturbances.on_ways
+            or self.routes.before
+        ):
             return None
         if callee.demands_tls or (proc is not None and proc.pools.get(name, FREE)[0] > 1e-6):
             return None
