@@ -77,6 +77,39 @@ def with_meta(obj: Obj, **fields: Any) -> Obj:
     return {**obj, "metadata": {k: v for k, v in meta.items() if v is not None}}
 
 
+def released(obj: Obj, *path: str) -> Obj:
+    """Return a copy in which nobody is noted as owner of a field any more: a controller has taken it over.
+
+    Args:
+        obj: the object as it is about to be stored.
+        path: the field's place, such as `spec`, `taints`.
+    """
+    entries = obj["metadata"].get("managedFields")
+    if not entries:
+        return obj
+    keys = [part if part.startswith("k:") else f"f:{part}" for part in path]
+    kept = []
+    for entry in entries:
+        fields = _without(entry.get("fieldsV1") or {}, keys)
+        if fields:
+            kept.append({**entry, "fieldsV1": fields})
+    return with_meta(obj, managedFields=kept or None)
+
+
+def _without(fields: Obj, keys: list[str]) -> Obj | None:
+    """Return a set of fields less one; None when nothing is left, an empty one when only the place itself is."""
+    head, rest = keys[0], keys[1:]
+    if head not in fields:
+        return fields
+    inner = _without(fields[head], rest) if rest and fields[head] else None
+    out = {k: v for k, v in fields.items() if k != head}
+    if inner is not None:
+        return {**fields, head: inner}
+    if not out:
+        return None
+    return {} if set(out) == {"."} else out
+
+
 def with_annotations(obj: Obj, **annotations: str) -> Obj:
     """Return a copy with annotations added (names with `__` for the slash are not needed: pass a dict by `**`)."""
     return with_meta(obj, annotations={**(obj["metadata"].get("annotations") or {}), **annotations})

@@ -14,6 +14,7 @@ from stratus.sim.controllers.common import (
     key_of,
     matches,
     owner_reference,
+    released,
     scaled,
     with_meta,
     with_spec,
@@ -215,7 +216,9 @@ class DeploymentController(Controller):
         annotations = deployment["metadata"].get("annotations") or {}
         if annotations.get(REVISION) == revision:
             return deployment
-        return with_meta(deployment, annotations={**annotations, REVISION: revision})
+        return released(
+            with_meta(deployment, annotations={**annotations, REVISION: revision}), "metadata", "annotations", REVISION
+        )
 
     def _create(self, deployment: Obj, sets: list[Obj]) -> Obj:
         spec = deployment["spec"]
@@ -298,6 +301,8 @@ class DeploymentController(Controller):
             MAXIMUM: str(desired + surge),
         }
         changed = with_meta(with_spec(rs, replicas=replicas), annotations=wanted)
+        if before != replicas:
+            changed = released(changed, "spec", "replicas")
         self.store.update("replicasets.apps", changed)
         if before == replicas:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from stratus.sim.controllers.base import Controller, Key
-from stratus.sim.controllers.common import begin_deletion, with_meta
+from stratus.sim.controllers.common import begin_deletion, released, with_meta
 from stratus.sim.store import Change, Obj
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -140,7 +140,13 @@ class GarbageCollector(Controller):
 
     def _drop(self, resource: str, obj: Obj, uids: set[str]) -> None:
         others = [ref for ref in obj["metadata"].get("ownerReferences") or () if ref["uid"] not in uids]
-        self.store.update(resource, with_meta(obj, ownerReferences=others or None))
+        changed = with_meta(obj, ownerReferences=others or None)
+        if others:
+            for uid in sorted(uids):
+                changed = released(changed, "metadata", "ownerReferences", f'k:{{"uid":"{uid}"}}')
+        else:
+            changed = released(changed, "metadata", "ownerReferences")
+        self.store.update(resource, changed)
 
     def _release(self, resource: str, owner: Obj, finalizer: str) -> None:
         rest = [f for f in owner["metadata"].get("finalizers") or () if f != finalizer]

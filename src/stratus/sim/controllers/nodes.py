@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from stratus.kit.clock import iso, parse_iso
 from stratus.sim.controllers.base import Controller, Key
-from stratus.sim.controllers.common import begin_deletion, condition, key_of, pod_finished, with_status
+from stratus.sim.controllers.common import begin_deletion, condition, key_of, pod_finished, released, with_status
 from stratus.sim.scheduling import tolerates
 from stratus.sim.store import Change, Obj
 
@@ -179,7 +179,7 @@ class NodeController(Controller):
             spec = {k: v for k, v in (node.get("spec") or {}).items() if k != "taints"}
             if kept:
                 spec["taints"] = kept
-            node = self.store.update("nodes", {**node, "spec": spec})
+            node = self.store.update("nodes", released({**node, "spec": spec}, "spec", "taints"))
         self._drive(node, [t for t in kept if t.get("effect") == "NoExecute"])
 
     @staticmethod
