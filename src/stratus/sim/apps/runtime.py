@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from stratus.sim.apps.annotations import annotated_program
 from stratus.sim.apps.chaos.controller import ChaosController
-from stratus.sim.apps.datastores import Database, client_words, run_client
 from stratus.sim.apps.process import Key, Proc, fill
 from stratus.sim.apps.schema import Application, Build, Program
 from stratus.sim.apps.settings import read_settings
@@ -26,7 +25,7 @@ from stratus.sim.generic import MIB, RUNC, GenericRuntime, HttpReply, Process
 from stratus.sim.network import Reached
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.registry import ImageRegistry, InvalidReference, parse_reference
-from stratus.sim.runtime import ExecResult, ProbeResult, Run
+from stratus.sim.runtime import ProbeResult, Run
 from stratus.sim.shell import Outcome
 from stratus.sim.shellcommands import known_programs
 from stratus.sim.store import Obj
@@ -347,6 +346,8 @@ class AppRuntime(GenericRuntime):
         state = self.state_of(proc)
         if state is None or hosting.SPOKEN.get(state.kind) != protocol:
             return None
+        if protocol == "mongodb" and proc.demands_tls and not request.get("tls"):
+            return None
         return state.talk(request, self.now(), peer)
 
     def addresses_of(self, namespace: str) -> dict[str, str]:
@@ -431,20 +432,6 @@ class AppRuntime(GenericRuntime):
         if name is None and bare in ("/", ""):
             return ""
         return name if name is not None or "*" not in proc.program.operations else "*"
-
-    def exec(self, pod: Obj, container: Obj, argv: list[str], stdin: str) -> ExecResult:
-        """Run a command inside a running container; database clients reach the database's state."""
-        proc = self.proc_in(pod, container)
-        words = client_words(argv)
-        if proc is None or words is None or proc.program.datastore is None:
-            return super().exec(pod, container, argv, stdin)
-        if not proc.serves(self.now()):
-            return ExecResult("", "Error: couldn't connect to server 127.0.0.1:27017, connection attempt failed\n", 1)
-        self.version += 1
-        database = self.databases.get((proc.namespace, proc.workload))
-        if not isinstance(database, Database):
-            return super().exec(pod, container, argv, stdin)
-        return run_client(database, words, stdin)
 
     def logs(
         self, pod: Obj, container: Obj, *, previous: bool, since: float | None, limit: int

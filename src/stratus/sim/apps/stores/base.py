@@ -80,6 +80,9 @@ class Trouble:
 class State:
     """What a server holds. All of it is plain data; `clone` gives an independent copy.
 
+    Counters and what a process is told at its start are no part of comparisons: two servers are the same when they
+    hold the same and let the same people do the same.
+
     Attributes:
         cost: factor on the CPU of every operation (a lost index makes it grow).
         emptied: when it last lost what makes it useful as a cache.
@@ -90,10 +93,10 @@ class State:
     kind: ClassVar[str] = ""
 
     cost: float = 1.0
-    emptied: float = 0.0
-    callers: dict[str, Peer] = field(default_factory=dict)
-    work: float = 0.0
-    found: float = 0.0
+    emptied: float = field(default=0.0, repr=False, compare=False)
+    callers: dict[str, Peer] = field(default_factory=dict, repr=False, compare=False)
+    work: float = field(default=0.0, repr=False, compare=False)
+    found: float = field(default=0.0, repr=False, compare=False)
 
     @classmethod
     def fresh(cls, datastore: Datastore) -> State:

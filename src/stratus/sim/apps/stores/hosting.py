@@ -45,7 +45,7 @@ def create(datastore: Datastore) -> State | None:
 
         return PostgresState.fresh(datastore)
     if kind == "mongodb":
-        from stratus.sim.apps.datastores import Database
+        from stratus.sim.apps.stores.mongodb.state import Database
 
         return Database.fresh(datastore)
     return None

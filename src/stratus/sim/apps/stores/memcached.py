@@ -45,8 +45,8 @@ class Memcached(State):
     items: dict[str, Item] = field(default_factory=dict)
     limit: int = 64 << 20
     most: int = 1024
-    started: float = 0.0
-    counts: dict[str, int] = field(default_factory=dict)
+    started: float = field(default=0.0, repr=False, compare=False)
+    counts: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
     marks: int = 0
     flush_at: float = 0.0
 

@@ -176,12 +176,12 @@ class PostgresState(State):
     config: dict[str, str] = field(default_factory=dict)
     saved: dict[str, str] = field(default_factory=dict)
     backends: dict[int, Backend] = field(default_factory=dict)
-    started: float = 0.0
-    reloaded: float = 0.0
+    started: float = field(default=0.0, repr=False, compare=False)
+    reloaded: float = field(default=0.0, repr=False, compare=False)
     next_oid: int = _FIRST_OID
-    next_pid: int = _FIRST_PID
-    transactions: int = 740
-    name: str = ""
+    next_pid: int = field(default=_FIRST_PID, repr=False, compare=False)
+    transactions: int = field(default=740, repr=False, compare=False)
+    name: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def fresh(cls, datastore: Datastore) -> PostgresState:

@@ -61,7 +61,7 @@ class RedisUser:
     enabled: bool = True
     nopass: bool = False
     passwords: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=lambda: ["-@all"])
+    commands: list[str] = field(default_factory=lambda: ["-@all"], repr=False, compare=False)
     keys: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
 
@@ -115,19 +115,19 @@ class RedisState(State):
     config: dict[str, str] = field(default_factory=dict)
     databases: dict[int, dict[str, Entry]] = field(default_factory=dict)
     users: dict[str, RedisUser] = field(default_factory=lambda: {"default": RedisUser.default()})
-    started: float = 0.0
+    started: float = field(default=0.0, repr=False, compare=False)
     stalled: float = 0.0
     commands: int = 0
-    connections: int = 0
-    hits: int = 0
-    misses: int = 0
-    expired: int = 0
+    connections: int = field(default=0, repr=False, compare=False)
+    hits: int = field(default=0, repr=False, compare=False)
+    misses: int = field(default=0, repr=False, compare=False)
+    expired: int = field(default=0, repr=False, compare=False)
     evicted: int = 0
-    errors: int = 0
-    dirty: int = 0
-    saved: float = 0.0
-    peak: int = 0
-    name: str = ""
+    errors: int = field(default=0, repr=False, compare=False)
+    dirty: int = field(default=0, repr=False, compare=False)
+    saved: float = field(default=0.0, repr=False, compare=False)
+    peak: int = field(default=0, repr=False, compare=False)
+    name: str = field(default="", repr=False, compare=False)
     slow: list[tuple[int, float, int, list[str]]] = field(default_factory=list)
 
     @classmethod
