@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stratus.sim.calico import governs, routed
 from stratus.sim.controllers.base import Key, PodIndex
 from stratus.sim.controllers.common import condition, spread
 from stratus.sim.dnsserver import UPSTREAMS
@@ -407,6 +408,10 @@ class Network:
                 node = self.store.get("nodes", "", end["spec"].get("nodeName", "")) if end is not None else None
                 if node is not None and (condition(node, "NetworkUnavailable") or {}).get("status") == "True":
                     return TimedOut(address, port, f"the node {node['metadata']['name']} has no network")
+            if source is not None and governs(self.store) and not pod["spec"].get("hostNetwork"):
+                here, there = self._node(source), self._node(pod)
+                if not routed(self.store, here, there):
+                    return TimedOut(address, port, f"no BGP route between {here} and {there}")
         key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         for container in self.serving(key):
             if port in self.runtime.listens(pod, container):
