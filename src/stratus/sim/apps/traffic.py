@@ -90,7 +90,7 @@ class Traffic:
         self._unsubscribe()
 
     def _on_change(self, change: Change) -> None:
-        if change.resource in _WIRING:
+        if change.resource in _WIRING or change.resource.endswith("projectcalico.org"):
             self._known = -1
             if change.resource == "services":
                 self._loads = None
