@@ -277,3 +277,23 @@ def test_two_recoverers_do_not_both_undo(cluster, clock):
         if not found:
             break
     assert at > 8
+
+
+@pytest.mark.parametrize("seconds", [5.0, 15.0])
+def test_an_api_that_answers_late_does_not_keep_the_lock(seconds, cluster, clock):
+    """What the server said was true when it said it; a write sent now might arrive when the lock is another's."""
+    one = lock_on(cluster, "one")
+    one.acquire()
+    read = cluster.get
+
+    def slow(ref):
+        clock.advance(seconds)
+        return read(ref)
+
+    cluster.get = slow
+    if seconds < 10:
+        one.check()
+        assert clock.now() - one.token.at <= 10
+    else:
+        with pytest.raises(LeaseLost, match="answers too slowly to keep the lock"):
+            one.check()

@@ -403,3 +403,15 @@ def test_false_aborts_at_most_one_in_twenty(name, before, after):
     found = 1 - rate_of(COMMIT, before, after, seed=2)
     print(f"false abort, {name}: {found:.4f}")
     assert found <= 0.05
+
+
+def test_what_was_created_has_to_be_well_by_itself():
+    """It has no before: nothing would be worse by comparison."""
+    made = web(service="made")
+    created = Conditions(created=("shop/made",))
+    assert verdict(row(web()), row(web(), made), created).verdict == "UNCHANGED"
+    ill = verdict(row(web()), row(web(), web(service="made", **ILL)), created)
+    assert ill.verdict == "REGRESSED"
+    assert "shop/made created" in ill.reason
+    # what came to be by somebody else's hand is not this transaction's
+    assert verdict(row(web()), row(web(), web(service="made", **ILL)), Conditions()).verdict == "UNCHANGED"
