@@ -284,13 +284,15 @@ def test_an_api_that_answers_late_does_not_keep_the_lock(seconds, cluster, clock
     """What the server said was true when it said it; a write sent now might arrive when the lock is another's."""
     one = lock_on(cluster, "one")
     one.acquire()
-    read = cluster.get
+    clock.advance(11)  # it has to be renewed
+    write = cluster.write
 
-    def slow(ref):
+    def slow(request):
+        answer = write(request)
         clock.advance(seconds)
-        return read(ref)
+        return answer
 
-    cluster.get = slow
+    cluster.write = slow
     if seconds < 10:
         one.check()
         assert clock.now() - one.token.at <= 10
