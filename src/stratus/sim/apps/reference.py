@@ -53,6 +53,13 @@ may have been meant.
   `effects` turned on by it, at once when the ConfigMap changes. When it cannot be reached, all flags count as off.
 - **Messages.** A call with a `topic` writes to a broker; programs that `consume` the topic take messages up at their
   own pace. What is not yet taken is the group's lag.
+- **Settings.** What a program takes from its environment and files it reads when it starts: addresses, logins, the
+  port it listens on (`listens`), parts of a connection string (`pattern`). Without a setting that has no `default` it
+  does not start, with a wrong one it calls, listens or logs in elsewhere.
+- **Load generators.** With `load.program` the users are a program in a pod: they go where it is told (`target`), are as
+  many as it is told (`users`), and are gone when it is. `works` are requests that any program makes of its own accord.
+- **Words.** A program tells of failed calls in the words of its `client` (Go, Node.js, Java, ...), around them those of
+  its `logs`.
 - **Outside.** Names in `externals` resolve and answer as described there; other public names answer quickly.
 - **Chaos.** Objects of chaos-mesh.org (PodChaos, NetworkChaos, StressChaos, HTTPChaos, JVMChaos, IOChaos, DNSChaos and
   Schedule) act from their creation until their `duration` or their deletion ends them, on the pods chosen at the start.
