@@ -33,6 +33,7 @@ from stratus.sim.recording import RecordingApi, request_of
 from stratus.sim.registry import ImageRegistry, digest_of
 from stratus.sim.runtime import ExecResult
 from stratus.sim.sessions import ContainerSession, Sessions
+from stratus.sim.signing import Signer
 from stratus.sim.store import Obj, Store
 from stratus.sim.streams.conversation import Ran
 from stratus.sim.streams.forwarding import Ask, Reply
@@ -175,6 +176,7 @@ class EmbeddedCluster:
         self.observatory = Observatory(rules, self.store, history, self.runtime, self.clock.now, self.clock.now())
         self.api.scrape = self.observatory.scrape
         self.sessions = Sessions(self.control)
+        self.signer = Signer(self.store, self.api.certifier)
         self.api.read_lines, self.api.shells, self.api.ports = self._lines, self._shell, self._port
         self.faulting = faults
         faults.attach(self)
@@ -336,6 +338,7 @@ class EmbeddedCluster:
                     self._take(kind, data)
         finally:
             self._calls.forget()
+            self.signer.forget()
             self._replaying = False
 
     def _answered(self, data: dict[str, Any]) -> None:
@@ -375,6 +378,8 @@ class EmbeddedCluster:
 
     def _drain(self) -> None:
         self.control.drain()
+        if not self._replaying:
+            self.signer.work(self.api)
 
     def _spec(self, namespace: str, pod: str, container: str) -> tuple[Obj, Obj] | None:
         found = self.store.get("pods", namespace, pod)

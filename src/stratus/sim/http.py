@@ -59,7 +59,10 @@ class HttpFront:
         self.lock = lock
         self.identity = (
             tls_files.make_identity(
-                (host, "localhost", "127.0.0.1"), user="kubernetes-admin", groups=("system:masters",)
+                (host, "localhost", "127.0.0.1"),
+                user="kubernetes-admin",
+                groups=("system:masters",),
+                authority=api.certifier(),
             )
             if tls
             else None
@@ -114,28 +117,34 @@ class HttpFront:
         """Return the address of the server."""
         return f"{'https' if self.identity else 'http'}://{self.host}:{self.port}"
 
-    def kubeconfig(self, *, user: str = "admin", token: bool = False) -> str:
-        """Return a kubeconfig for an administrator, by client certificate or by bearer token, or for a viewer.
+    def kubeconfig(self, *, user: str = "admin", groups: tuple[str, ...] = (), token: bool = False) -> str:
+        """Return a kubeconfig for somebody.
 
         Args:
-            user: `admin`, or `viewer` who may read everything but secrets (every write is a 403, dry runs included).
-            token: identify the administrator by a bearer token.
+            user: `admin`, `viewer` who may read everything but secrets (every write is a 403, dry runs included), or
+                any other name: roles and bindings decide what they may do, nothing at first.
+            groups: the groups of such another user.
+            token: identify the administrator by a bearer token and not by a client certificate.
 
         Raises:
-            HttpError: no such user, or a viewer without TLS, where nobody is told apart.
+            HttpError: somebody else than the administrator without TLS, where nobody is told apart.
         """
-        if user not in ("admin", "viewer"):
-            raise HttpError(f"no user {user!r} on an embedded cluster: use admin or viewer")
-        if user == "viewer":
-            if self.identity is None:
-                raise HttpError("a viewer needs HTTPS: over plain HTTP everybody is the administrator")
-            return self._kubeconfig(user, {"token": self._viewer_token()})
         if self.identity is None:
+            if user != "admin":
+                raise HttpError(f"{user!r} needs HTTPS: over plain HTTP everybody is the administrator")
             return self._kubeconfig(user, {})
-        if token:
+        if user == "viewer":
+            return self._kubeconfig(user, {"token": self._viewer_token()})
+        if user == "admin" and token:
             return self._kubeconfig(user, {"token": self.identity.token})
-        pair = {"client-certificate-data": self.identity.client_cert, "client-key-data": self.identity.client_key}
-        return self._kubeconfig(user, {name: base64.b64encode(data).decode() for name, data in pair.items()})
+        pair = (self.identity.client_cert, self.identity.client_key)
+        if user != "admin":
+            if not user or len(user) > 64 or any(len(g) > 64 or not g for g in groups):
+                raise HttpError("names of users and groups have 1 to 64 characters")
+            pair = self.api.certifier().client(user, groups)
+        data = (base64.b64encode(part).decode() for part in pair)
+        named = dict(zip(("client-certificate-data", "client-key-data"), data, strict=True))
+        return self._kubeconfig(user, named)
 
     def _viewer_token(self) -> str:
         with self.lock:

@@ -6,7 +6,7 @@ import copy
 import json
 import random
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stratus.kit.clock import Clock
 from stratus.sim.api import admission, discovery, health, openapi, quotas, reviews, subresources
@@ -46,6 +46,9 @@ from stratus.sim.store import Store
 from stratus.sim.streams.conversation import Interpreter
 from stratus.sim.streams.following import Line, LogStream
 from stratus.sim.streams.forwarding import Ask
+
+if TYPE_CHECKING:
+    from stratus.sim.tls import Authority
 
 Obj = dict[str, Any]
 Answer = Response | Watch | LogStream | Upgrade
@@ -123,6 +126,8 @@ class ApiServer:
         self.shells: ShellBackend | None = None
         #: (pod, port) -> what answers requests to it; None when nobody listens there.
         self.ports: PortBackend | None = None
+        #: Who signs the certificates of servers and users; made when it is first needed.
+        self.authority: Authority | None = None
         self._followers: dict[int, Follows] = {}
         self._unfollow: Callable[[], None] = lambda: None
         self.registry = Registry(store)
@@ -158,6 +163,14 @@ class ApiServer:
             return Response(error.code, error.status, headers=headers)
         except RecursionError:
             return Response(400, bad_request("the document is nested too deeply").status)
+
+    def certifier(self) -> Authority:
+        """Return who signs certificates for this cluster."""
+        if self.authority is None:
+            from stratus.sim.tls import Authority
+
+            self.authority = Authority()
+        return self.authority
 
     # what containers write
 
