@@ -125,5 +125,7 @@ def test_a_rule_that_cannot_be_evaluated_is_told_and_not_taken_for_silence(tmp_p
         assert failure.name == "PrometheusRuleFailures"
         assert (failure.labels["rule_group"], failure.labels["rule"]) == ("odd", "Twice")
         assert "many-to-many" in failure.annotations["description"]
+        cluster.advance(60)
+        assert ports(cluster)[3].firing() == (failure,), "it fires since it first failed"
         with cluster.fork() as twin:
             assert [a.name for a in ports(twin)[3].firing()] == ["PrometheusRuleFailures"]

@@ -53,7 +53,7 @@ class Alerting:
     """The state of all rules.
 
     Attributes:
-        errors: what the newest evaluation of a rule ended in, by (group, number of the rule).
+        errors: what the newest evaluation of a rule ended in, by (group, number of the rule); `failing`: since when.
     """
 
     def __init__(self, rules: Rules, recorder: Recorder, engine: Engine, begun: float) -> None:
@@ -61,6 +61,7 @@ class Alerting:
         self.recorder = recorder
         self.engine = engine
         self.errors: dict[tuple[str, int], str] = {}
+        self.failing: dict[tuple[str, int], float] = {}
         self._active: dict[tuple[str, int], dict[LabelKey, Active]] = {}
         self._evaluated = {group.name: math.floor(begun / group.interval) * group.interval for group in rules.groups}
 
@@ -68,7 +69,7 @@ class Alerting:
         """Take over what another cluster's rules have come to."""
         self._active = {key: dict(table) for key, table in other._active.items()}
         self._evaluated = dict(other._evaluated)
-        self.errors = dict(other.errors)
+        self.errors, self.failing = dict(other.errors), dict(other.failing)
 
     def evaluated(self, group: Group) -> float:
         """Return when a group was last evaluated."""
@@ -103,8 +104,10 @@ class Alerting:
         try:
             rows = self.engine.grid(parse(rule.expr), array(moments)).rows
             self.errors.pop(key, None)
+            self.failing.pop(key, None)
         except PromQLError as error:
             self.errors[key] = str(error)
+            self.failing.setdefault(key, moments[0])
             return
         if rule.record:
             self._record(rule, rows, moments)
@@ -180,10 +183,10 @@ class Alerting:
                 table = self._active.get((group.name, number), {})
                 yield from (table[key] for key in sorted(table))
 
-    def failures(self) -> list[tuple[Group, Rule, str]]:
-        """Return the rules whose newest evaluation came to nothing, with the reason."""
+    def failures(self) -> list[tuple[Group, Rule, str, float]]:
+        """Return the rules whose newest evaluation came to nothing, with the reason, and since when."""
         return [
-            (group, rule, self.errors[group.name, number])
+            (group, rule, self.errors[group.name, number], self.failing[group.name, number])
             for group in self.rules.groups
             for number, rule in enumerate(group.rules)
             if (group.name, number) in self.errors

@@ -189,13 +189,12 @@ class EmbeddedAlerts:
         with self._lock:
             found = [a for a in self._observatory.alerting.active(self._observatory.now()) if a.fired is not None]
             made = [alert_of(dict(a.labels), a.annotations(), iso(a.since), "prometheus") for a in found]
-            now = self._observatory.now()
-            made += [_failure(group, rule, why, now) for group, rule, why in self._observatory.alerting.failures()]
+            made += [_failure(*one) for one in self._observatory.alerting.failures()]
         named = [a.model_copy(update={"labels": {"alertname": a.name, **a.labels}}) for a in made]
         return tuple(a for a in named if not namespaces or not a.namespace or a.namespace in namespaces)
 
 
-def _failure(group: Group, rule: Rule, why: str, now: float) -> Alert:
+def _failure(group: Group, rule: Rule, why: str, since: float) -> Alert:
     """Return the alert about a rule that cannot be evaluated."""
     name = rule.alert or rule.record
     labels = {"alertname": RULE_FAILURES, "severity": "critical", "rule_group": group.name, "rule": name}
@@ -204,7 +203,7 @@ def _failure(group: Group, rule: Rule, why: str, now: float) -> Alert:
         "summary": f"Rule {name} cannot be evaluated",
         "description": f"{where} cannot be evaluated: {why}. Whether it should fire is unknown.",
     }
-    return alert_of(labels, words, iso(now), "prometheus")
+    return alert_of(labels, words, iso(since), "prometheus")
 
 
 def embedded_telemetry(
