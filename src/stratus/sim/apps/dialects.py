@@ -7,8 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
+from stratus.sim.apps.loader import read_yaml
 from stratus.sim.apps.process import fill
 
 _GRPC = re.compile(r"rpc error: code = (\w+) desc = (.*)", re.DOTALL)
@@ -26,7 +25,7 @@ _CONNECTION = (
 @lru_cache(maxsize=1)
 def _words() -> dict[str, Any]:
     file = resources.files("stratus.sim.apps").joinpath("dialects.yaml")
-    words: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    words: dict[str, Any] = read_yaml(file.read_text(encoding="utf-8"), file.name)[0]
     return words
 
 
