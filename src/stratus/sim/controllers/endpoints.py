@@ -167,9 +167,7 @@ class EndpointsController(Controller):
         groups_of: list[tuple[list[Obj], list[Obj]]] = []
         for members in groups.values():
             form = f"{key[1]}/slice/{publish}"
-            endpoints = [
-                self._shared(pod, form, partial(_endpoint, pod, publish, key[1], self._zone(pod))) for pod, _ in members
-            ]
+            endpoints = [self._shared(pod, form, partial(self._entry, pod, publish, key[1])) for pod, _ in members]
             groups_of.append((endpoints, members[0][1]["ports"]))
         mine = [
             o
@@ -218,9 +216,10 @@ class EndpointsController(Controller):
             self.store.delete("endpointslices.discovery.k8s.io", *key_of(extra))
         self._writing = False
 
-    def _zone(self, pod: Obj) -> str:
+    def _entry(self, pod: Obj, publish: bool, service: str) -> Obj:
         node = self.store.get("nodes", "", pod["spec"].get("nodeName") or "")
-        return str(((node or {"metadata": {}})["metadata"].get("labels") or {}).get(ZONE, ""))
+        zone = ((node or {"metadata": {}})["metadata"].get("labels") or {}).get(ZONE, "")
+        return _endpoint(pod, publish, service, zone)
 
     # Endpoints
 
