@@ -45,6 +45,7 @@ def test_what_nobody_owns_changes_nothing() -> None:
         ({".": {}, "f:mine": {}, "f:rev": {}}, {".": {}, "f:mine": {}}),
         ({".": {}, "f:rev": {}}, {}),
         ({"f:rev": {}}, None),
+        ({}, {}),
     ],
 )
 def test_the_map_around_it_stays_with_who_owns_it(fields: dict[str, Any], want: Any) -> None:

@@ -99,9 +99,9 @@ def released(obj: Obj, *path: str) -> Obj:
 def _without(fields: Obj, keys: list[str]) -> Obj | None:
     """Return a set of fields less one; None when nothing is left, an empty one when only the place itself is."""
     head, rest = keys[0], keys[1:]
-    if head not in fields:
+    if head not in fields or (rest and not fields[head]):
         return fields
-    inner = _without(fields[head], rest) if rest and fields[head] else None
+    inner = _without(fields[head], rest) if rest else None
     out = {k: v for k, v in fields.items() if k != head}
     if inner is not None:
         return {**fields, head: inner}
