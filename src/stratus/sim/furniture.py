@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from stratus.kit.clock import iso
 from stratus.sim.api.access.builtin import furnish_roles
 from stratus.sim.api.standing import furnish_standing
+from stratus.sim.leases import furnish_node
 from stratus.sim.store import Obj, Store
 
 VERSION = "v1.36.2"
@@ -107,6 +108,8 @@ def furnish(store: Store, now: float, *, nodes: int = 3, cpu: str = "4", memory:
         )
     for number in range(1, nodes + 1):
         _create(store, "nodes", node_object(f"node{number}", number, now, cpu=cpu, memory=memory))
+    for node in store.list("nodes"):
+        furnish_node(store, node)
     _create(
         store,
         "storageclasses.storage.k8s.io",

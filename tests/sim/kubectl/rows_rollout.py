@@ -153,7 +153,6 @@ def _(k: Kube) -> None:
 @nodes(
     "drain",
     "pods move; `--ignore-daemonsets`, `--force`, `--delete-emptydir-data`, `--pod-selector`, a budget that refuses",
-    quick=True,
 )
 def _(k: Kube) -> None:
     k.web(replicas=1)

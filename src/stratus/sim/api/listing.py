@@ -17,6 +17,7 @@ from stratus.sim.api.status import ApiError, bad_request, not_found
 from stratus.sim.api.tables import Printer
 from stratus.sim.api.watch import Watch
 from stratus.sim.api.yamlform import dump_yaml
+from stratus.sim.leases import LEASES, renewed
 from stratus.sim.store import Store
 
 Obj = dict[str, Any]
@@ -27,11 +28,12 @@ _PLAIN, _TABLE, _PARTIAL, _PARTIAL_LIST = "", "Table", "PartialObjectMetadata", 
 class Form:
     """The representation a client accepts: `as_` is "", Table or PartialObjectMetadata(List), in a meta version."""
 
-    __slots__ = ("as_", "version", "yaml")
+    __slots__ = ("as_", "protobuf", "version", "yaml")
 
-    def __init__(self, as_: str, yaml: bool = False, version: str = "v1") -> None:
+    def __init__(self, as_: str, yaml: bool = False, version: str = "v1", protobuf: bool = False) -> None:
         self.as_ = as_
         self.yaml = yaml
+        self.protobuf = protobuf
         self.version = version
 
 
@@ -55,7 +57,7 @@ def accepts(request: Request) -> Form:
             if media == "application/vnd.kubernetes.protobuf":
                 if "," in header or as_:
                     continue  # answered in JSON, which typed clients accept as well
-                return _PLAIN_FORM
+                return Form(_PLAIN, protobuf="stream" not in options)
             if not as_:
                 return _PLAIN_FORM
             known = options.get("g") == "meta.k8s.io" and options.get("v") in ("v1", "v1beta1")
@@ -112,7 +114,18 @@ def respond(form: Form, obj: Obj, status: int = 200) -> Response:
     """Return an object in the form asked for."""
     if form.yaml:
         return Response(status, obj, body=dump_yaml(obj).encode(), content_type="application/yaml")
+    if form.protobuf and (body := _in_protobuf(obj)) is not None:
+        return Response(status, obj, body=body, content_type="application/vnd.kubernetes.protobuf")
     return Response(status, obj)
+
+
+def _in_protobuf(obj: Obj) -> bytes | None:
+    """Return an object or list in protobuf; None for kinds that have no such form."""
+    from stratus.sim.schema import protobufwrite, types
+
+    group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
+    item = types.of_kind(group, version, str(obj.get("kind", "")).removesuffix("List")) if "items" in obj else None
+    return protobufwrite.document(obj, item_type=item)
 
 
 class Lister:
@@ -125,6 +138,8 @@ class Lister:
     def one(self, request: Request, resource: Resource, obj: Obj, query: Query, *, status: int = 200) -> Response:
         """Answer with one object."""
         form = accepts(request)
+        if resource.stored == LEASES:
+            obj = renewed(obj, self.clock.now())
         if form.as_ == _TABLE:
             version = obj["metadata"].get("resourceVersion", "")
             return Response(status, self._table(resource, [obj], query, version, form.version))
@@ -165,6 +180,8 @@ class Lister:
             found = found[:limit]
             more = write_continue(key_of(found[-1]), version)
         shown = [outward(resource, o) for o in found] if _converted(resource) else found
+        if resource.stored == LEASES:
+            shown = [renewed(o, self.clock.now()) for o in shown]
         extra: Obj = {}
         if more:
             extra["continue"] = more

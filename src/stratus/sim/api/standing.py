@@ -7,7 +7,6 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from stratus.kit.clock import iso
 from stratus.sim.store import Change, Obj, Store
@@ -105,6 +104,11 @@ def _made() -> tuple[tuple[str, Obj], ...]:
     metrics["spec"]["service"] = {"namespace": "kube-system", "name": "metrics-server", "port": 443}
     metrics["status"]["conditions"] = [_available("Passed", "all checks passed")]
     out.append((SERVICES, metrics))
+    cidr = {"kind": "ServiceCIDR", "apiVersion": "networking.k8s.io/v1", "spec": {"cidrs": [data["servicecidr"]]}}
+    meta = {"name": "kubernetes", "uid": _uid("ServiceCIDR/kubernetes")}
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": None, "reason": ""}
+    ready["message"] = "Kubernetes Service CIDR is ready"
+    out.append(("servicecidrs.networking.k8s.io", {**cidr, "metadata": meta, "status": {"conditions": [ready]}}))
     out += [(f"prioritylevelconfigurations.{_FLOW}", _level(n, v)) for n, v in data["prioritylevels"].items()]
     out += [(f"flowschemas.{_FLOW}", _schema(n, *v)) for n, v in data["flowschemas"].items()]
     return tuple(out)

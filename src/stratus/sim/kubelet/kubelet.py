@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, ClassVar
 
+from stratus.sim import leases
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import key_of, pod_finished, with_status
 from stratus.sim.kubelet import timing
@@ -80,11 +81,13 @@ class Kubelet(Controller):
     def stop_node(self, node: str) -> None:
         """The kubelet of a node stops: its containers go on, nothing is reported or changed any more."""
         self.silent[node] = None
+        leases.stop(self.store, node, self.clock.now())
         self.control.node_silent(node)
 
     def start_node(self, node: str) -> None:
         """The kubelet of a node is back and looks after everything it missed."""
         self.silent.pop(node, None)
+        leases.go_on(self.store, node)
         self.control.node_speaks(node)
         for key, state in self.pods.items():
             if state.node == node:
