@@ -84,7 +84,8 @@ class Decoder:
             return None
         if type(value) is not dict:
             raise _mismatch(value, owner, path, go_type or f"v1.{kind.struct}")
-        fields, out = kind.fields, {}
+        fields = kind.fields
+        out: dict[str, Any] = {}
         twice = self._duplicates.get(id(value)) if self._duplicates else None
         if twice:
             self.problems += [f'duplicate field "{dotted((path, key))}"' for key in twice]
