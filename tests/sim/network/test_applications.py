@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stratus.sim.api import Request
-from stratus.sim.cluster import EmbeddedCluster
+from stratus.sim.cluster import EmbeddedCluster, dump
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "apps"))
 
@@ -209,3 +209,24 @@ def test_a_full_volume_takes_no_more(tmp_path: Path) -> None:
         send(cluster, "PATCH", path, {"metadata": {"annotations": None}}, MERGE)
         cluster.advance(30)
         assert errors(cluster) == 0.0
+
+
+def test_what_programs_of_kube_system_remember_is_replayed(tmp_path: Path) -> None:
+    """A reload that is under way and the rules of a node without kube-proxy come out of the state file again."""
+    state = tmp_path / "state.db"
+    with EmbeddedCluster(app=None, nodes=2, state_file=state) as cluster:
+        found = cluster.store.get("configmaps", "kube-system", "coredns")
+        assert found is not None
+        text = found["data"]["Corefile"].replace("kubernetes cluster.local", "kubernetes cluster.lokal")
+        send(cluster, "PATCH", "/api/v1/namespaces/kube-system/configmaps/coredns", {"data": {"Corefile": text}}, MERGE)
+        change = {"spec": {"template": {"spec": {"nodeSelector": {"none": "such"}}}}}
+        send(cluster, "PATCH", "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", change, MERGE)
+        cluster.advance(20.5)
+        before = dump(cluster)
+        memory = [cluster.control.controllers[n].state for n in ("dns", "kube-proxy", "attach", "volume")]
+    with EmbeddedCluster(app=None, nodes=2, state_file=state) as again:
+        assert dump(again) == before
+        assert [again.control.controllers[n].state for n in ("dns", "kube-proxy", "attach", "volume")] == memory
+        again.advance(30)
+        configs = [v[3] for k, v in again.control.dns.state.items() if k != "installed"]
+        assert configs == [text, text]
