@@ -184,10 +184,10 @@ class EmbeddedWorld:
         for name in names:
             if self.store.get("namespaces", "", name) is None:
                 self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}}, media="application/json")
-            if self.store.get("serviceaccounts", name, "default") is None:
-                self.api.create("serviceaccounts", {"metadata": {"name": "default", "namespace": name}})
-            if self.store.get("configmaps", name, "kube-root-ca.crt") is None:
-                self.api.create("configmaps", root_certificate(name))
+            for kind, obj in (("serviceaccounts", default_account(name)), ("configmaps", root_certificate(name))):
+                if self.store.get(kind, name, obj["metadata"]["name"]) is None:
+                    path = f"/api/v1/namespaces/{name}/{kind}"
+                    self.send("POST", path, obj, media="application/json", agent="kube-controller-manager")
 
     def place(self, obj: Json) -> None:
         """Put an object into the store exactly as it was recorded, version and all."""
@@ -285,6 +285,11 @@ def without_metrics(store: Store) -> None:
         rules = [r for r in role.get("rules") or () if "metrics.k8s.io" not in (r.get("apiGroups") or ())]
         if rules != (role.get("rules") or []):
             store.update(roles, {**role, "rules": rules})
+
+
+def default_account(namespace: str) -> Json:
+    """Return the account that every namespace holds."""
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
 
 
 def root_certificate(namespace: str) -> Json:
