@@ -72,6 +72,8 @@ class ControlPlane:
         self.admit: Callable[[Obj], Obj] = admit or _as_it_is
         self._queue: dict[tuple[str, Key], None] = {}
         self._running = False
+        #: What the controllers hear of was there before them.
+        self.replaying = False
         self.controllers: dict[str, Controller] = {}
         self._watchers: dict[str, list[Controller]] = {}
         for kind in CONTROLLERS:
@@ -102,6 +104,8 @@ class ControlPlane:
             self._watchers.setdefault(resource, []).append(controller)
 
     def _replay(self) -> None:
+        """Tell the controllers of what is there already."""
+        self.replaying = True
         for pod in self.store.list("pods"):
             self.index.put(pod)
         for resource in self.store.resources():
@@ -111,6 +115,7 @@ class ControlPlane:
                     controller.on_change(change)
                 for controller in self._watchers.get("*", ()):
                     controller.on_change(change)
+        self.replaying = False
 
     # input
 

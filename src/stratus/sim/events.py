@@ -29,7 +29,8 @@ def reference(obj: Obj, field_path: str = "") -> Obj:
     if meta.get("namespace"):
         ref["namespace"] = meta["namespace"]
     ref["name"] = meta["name"]
-    ref["uid"] = meta.get("uid", "")
+    if meta.get("uid"):
+        ref["uid"] = meta["uid"]
     ref["apiVersion"] = obj.get("apiVersion", "v1")
     if meta.get("resourceVersion"):
         ref["resourceVersion"] = meta["resourceVersion"]
@@ -103,9 +104,9 @@ class EventRecorder:
             return
         now = self.clock.now()
         involved = reference(obj, field_path)
-        if not self._allowed((component, host, involved["kind"], involved["uid"], type_), now):
+        if not self._allowed((component, host, involved["kind"], involved.get("uid"), type_), now):
             return
-        group = (component, host, involved["kind"], involved["uid"], field_path, type_, reason)
+        group = (component, host, involved["kind"], involved.get("uid"), field_path, type_, reason)
         key: tuple[Any, ...] = (*group, message)
         names, last = self._similar.get(group, ({}, now))
         if now - last > WINDOW:
@@ -168,7 +169,7 @@ class EventRecorder:
         now = self.clock.now()
         involved = reference(obj)
         version = involved.get("resourceVersion", "")
-        key = ("new", component, involved["kind"], involved["uid"], version, type_, reason, action)
+        key = ("new", component, involved["kind"], involved.get("uid"), version, type_, reason, action)
         series = self._series.get(key)
         if series is not None and now - series.last <= QUIET:
             series.count += 1

@@ -7,6 +7,7 @@ from typing import ClassVar
 from stratus.kit.clock import iso, parse_iso
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import begin_deletion, condition, key_of, pod_finished, released, with_status
+from stratus.sim.kubelet.images import go_duration
 from stratus.sim.scheduling import tolerates
 from stratus.sim.store import Change, Obj
 
@@ -14,6 +15,8 @@ from stratus.sim.store import Change, Obj
 GRACE = 50.0
 #: Seconds until a kubelet's next report of its node, and until taints that have lost their reason are taken off.
 REPORT, LINGER = 2.5, 0.05
+#: A kubelet that has not looked at its containers for THRESHOLD seconds is not healthy; it reports every UPDATE ones.
+THRESHOLD, UPDATE = 180.0, 5.0
 #: Seconds from the end of a node to that of its pods.
 QUARANTINE = 50.0
 PREFIX = "node.kubernetes.io/"
@@ -34,6 +37,14 @@ HEALTHY = {
 }
 
 
+def _named(node: Obj, component: str = "node-controller") -> Obj:
+    """Return a node as events speak of it: by name, and by uid unless its kubelet speaks."""
+    meta = {"name": node["metadata"]["name"]}
+    if component != "kubelet":
+        meta["uid"] = node["metadata"]["uid"]
+    return {"kind": "Node", "apiVersion": "v1", "metadata": meta}
+
+
 class NodeController(Controller):
     """Nodes; keys are ("", node); `state` maps a pod's key to the moment a taint will drive it away."""
 
@@ -48,6 +59,10 @@ class NodeController(Controller):
             self.enqueue(key_of(change.object))
             if change.type == "DELETED":
                 self._removed(change.object)
+            elif change.type == "ADDED" and not self.control.replaying:
+                name = change.object["metadata"]["name"]
+                text = f"Node {name} event: Registered Node {name} in Controller"
+                self.control.events.record(_named(change.object), "Normal", "RegisteredNode", text, self.component)
             return
         pod = change.object
         node = pod["spec"].get("nodeName")
@@ -70,7 +85,7 @@ class NodeController(Controller):
     def _removed(self, node: Obj) -> None:
         name = node["metadata"]["name"]
         text = f"Node {name} event: Removing Node {name} from Controller"
-        self.control.events.record(node, "Normal", "RemovingNode", text, self.component)
+        self.control.events.record(_named(node), "Normal", "RemovingNode", text, self.component)
         self.wake(("", name), self.clock.now() + QUARANTINE, "orphans")
 
     def tell(self, node: Obj, reason: str, component: str = "kubelet") -> None:
@@ -78,24 +93,36 @@ class NodeController(Controller):
         name = node["metadata"]["name"]
         host = name if component == "kubelet" else ""
         text = f"Node {name} status is now: {reason}"
-        self.control.events.record(node, "Normal", reason, text, component, host=host)
+        self.control.events.record(_named(node, component), "Normal", reason, text, component, host=host)
 
     # silence
 
     def silent(self, node: str) -> None:
         """Its kubelet stops reporting now."""
+        self.control.timers.cancel((self.name, ("", node), "healthy"))
+        self.state["", node] = self.clock.now()
         self.wake(("", node), self.clock.now() + GRACE, "silent")
 
     def speaks(self, node: str) -> None:
-        """Its kubelet reports again."""
+        """Its kubelet reports again; after long it first finds that it has not looked at its containers for long."""
         self.control.timers.cancel((self.name, ("", node), "silent"))
+        quiet = self.clock.now() - self.state.pop(("", node), self.clock.now())
         stored = self.store.get("nodes", "", node)
         if stored is None or (condition(stored, "Ready") or {}).get("status") == "True":
             return
+        if quiet <= THRESHOLD:
+            self._recovers(stored)
+            return
+        text = f"PLEG is not healthy: pleg was last seen active {go_duration(quiet)} ago; threshold is 3m0s"
+        self.tell(stored, "NodeNotReady")
+        self.set_conditions(stored, {"Ready": ("False", "KubeletNotReady", text)})
+        self.wake(("", node), self.clock.now() + UPDATE, "healthy")
+
+    def _recovers(self, node: Obj) -> None:
         for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
-            self.tell(stored, reason)
-        self.set_conditions(stored, HEALTHY)
-        self.tell(stored, "NodeReady")
+            self.tell(node, reason)
+        self.set_conditions(node, HEALTHY)
+        self.tell(node, "NodeReady")
 
     def on_timer(self, key: Key, tag: str) -> None:
         """A node was not heard of for long enough, or a pod's toleration ends."""
@@ -106,6 +133,10 @@ class NodeController(Controller):
                 unknown = ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
                 self.set_conditions(node, dict.fromkeys(HEALTHY, unknown))
                 self._unready_pods(key[1])
+        elif tag == "healthy":
+            node = self.store.get("nodes", *key)
+            if node is not None and key[1] not in self.control.kubelet.silent:
+                self._recovers(node)
         elif tag == "schedulable":
             node = self.store.get("nodes", *key)
             if node is not None:

@@ -29,6 +29,11 @@ CRITICAL = 2_000_000_000
 BIG, LEAST = 256 * MIB, 1024 * MIB
 
 
+def _named(node: Obj) -> Obj:
+    """Return a node as its kubelet's events speak of it: by name alone."""
+    return {"kind": "Node", "apiVersion": "v1", "metadata": {"name": node["metadata"]["name"]}}
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One thing a node can run short of, and the words for it."""
@@ -232,7 +237,7 @@ class Evictor:
         self._report(name, signal, met=True)
         text = f"Attempting to reclaim {words.resource}"
         events = self.kubelet.control.events
-        events.record(node, "Warning", "EvictionThresholdMet", text, self.kubelet.component, host=name)
+        events.record(_named(node), "Warning", "EvictionThresholdMet", text, self.kubelet.component, host=name)
         candidates = [key for key, (pod, _) in pods.items() if (pod["spec"].get("priority") or 0) < CRITICAL]
         if not candidates:
             return
@@ -304,7 +309,7 @@ class Evictor:
                 number = 1000 + int.from_bytes(pod["metadata"]["uid"][:4].encode(), "big") % 30000
                 text = f"System OOM encountered, victim process: {spec['name']}, pid: {number}"
                 events = self.kubelet.control.events
-                events.record(node, "Warning", "SystemOOM", text, "kubelet", host=host)
+                events.record(_named(node), "Warning", "SystemOOM", text, "kubelet", host=host)
                 if free >= 0:
                     break
         return free

@@ -20,7 +20,7 @@ MOUNT_MOST = 122.0
 #: A container always gets this long between SIGTERM and SIGKILL, whatever its grace period says.
 LEAST_GRACE = 2.0
 #: Seconds from a process's end to the pass that reports it, when the kubelet itself has stopped it: at least, and more.
-REAP, REAP_MORE = 0.12, 0.4
+REAP, REAP_MORE = 0.12, 0.15
 
 
 def lengthened(seconds: float, node: str, *parts: object) -> float:
