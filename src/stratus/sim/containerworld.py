@@ -152,6 +152,20 @@ class ContainerWorld(ContainerFiles):
     def _ask_address(self) -> str:
         return str(self.pod.get("status", {}).get("podIP", ""))
 
+    def _ask_identity(self) -> tuple[int, int]:
+        """Return (user id, group id) of who runs commands in the container."""
+        wide, own = self.pod["spec"].get("securityContext") or {}, self.container.get("securityContext") or {}
+        uid = own.get("runAsUser", wide.get("runAsUser", 0))
+        return int(uid), int(own.get("runAsGroup", wide.get("runAsGroup", 0)))
+
+    def _ask_ports(self) -> list[int]:
+        """Return the ports that are served in the pod."""
+        return sorted(self.runtime.pod_ports(self.pod))
+
+    def _ask_cpu(self) -> float:
+        """Return the cores that the container uses."""
+        return self.runtime.usage(self.pod, self.container)[0]
+
     def _ask_processes(self) -> list[tuple[int, str]]:
         return self.runtime.processes(self.pod, self.container)
 

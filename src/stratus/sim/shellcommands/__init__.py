@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from stratus.sim.shellcommands import (
     archives,
+    awk,
     files,
+    filters,
     kafka,
     looking,
     mongo,
@@ -14,7 +16,8 @@ from stratus.sim.shellcommands import (
     psql,
     rediscli,
     servers,
-    text,
+    status,
+    streams,
     values,
 )
 from stratus.sim.shellcommands.base import COMMANDS
@@ -22,7 +25,9 @@ from stratus.sim.shellcommands.base import COMMANDS
 __all__ = [
     "COMMANDS",
     "archives",
+    "awk",
     "files",
+    "filters",
     "kafka",
     "known_programs",
     "looking",
@@ -33,7 +38,8 @@ __all__ = [
     "psql",
     "rediscli",
     "servers",
-    "text",
+    "status",
+    "streams",
     "values",
 ]
 

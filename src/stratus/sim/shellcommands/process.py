@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from stratus.sim.shell import Exit, Forever, OutOfMemory, Shell
+from stratus.sim.shell.builtins import program_dir
 from stratus.sim.shellcommands.base import _DURATION, _UNITS, COMMANDS, program
 from stratus.sim.shellcommands.values import _content
 
@@ -17,57 +18,21 @@ def _env(shell: Shell, argv: list[str]) -> int:
             return 1
         shell.out(f"{shell.env[words[0]]}\n")
         return 0
-    while words and (words[0].startswith("-") or "=" in words[0]):
-        name, equals, value = words[0].partition("=")
-        if equals:
-            shell.env[name] = value
-        words = words[1:]
-    if words:
-        return shell.command(words)
-    shell.out("".join(f"{k}={v}\n" for k, v in shell.env.items()))
-    return 0
-
-
-@program("hostname")
-def _hostname(shell: Shell, argv: list[str]) -> int:
-    if "-i" in argv[1:]:
-        shell.out(f"{shell.ask('address')}\n")
-    else:
-        shell.out(f"{shell.env.get('HOSTNAME', 'localhost')}\n")
-    return 0
-
-
-@program("uname")
-def _uname(shell: Shell, argv: list[str]) -> int:
-    node = shell.env.get("HOSTNAME", "localhost")
-    shell.out(f"Linux {node} 6.1.0 #1 SMP x86_64 GNU/Linux\n" if "-a" in argv else "Linux\n")
-    return 0
-
-
-@program("whoami")
-def _whoami(shell: Shell, argv: list[str]) -> int:
-    shell.out("root\n")
-    return 0
-
-
-@program("id")
-def _id(shell: Shell, argv: list[str]) -> int:
-    shell.out("0\n" if "-u" in argv or "-g" in argv else "uid=0(root) gid=0(root) groups=0(root)\n")
-    return 0
-
-
-@program("nproc")
-def _nproc(shell: Shell, argv: list[str]) -> int:
-    shell.out("2\n")
-    return 0
-
-
-@program("ps")
-def _ps(shell: Shell, argv: list[str]) -> int:
-    shell.out("PID   USER     TIME  COMMAND\n")
-    for number, line in shell.ask("processes"):
-        shell.out(f"{number:>5} root      0:00 {line}\n")
-    shell.out(f"{len(shell.ask('processes')) + 6:>5} root      0:00 {' '.join(argv)}\n")
+    saved, exported = dict(shell.env), set(shell.exported)
+    try:
+        while words and (words[0].startswith("-") or "=" in words[0]):
+            name, equals, value = words[0].partition("=")
+            if equals:
+                shell.env[name] = value
+                shell.exported.add(name)
+            elif name in ("-i", "-"):
+                shell.env, shell.exported = {}, set()
+            words = words[1:]
+        if words:
+            return shell.command(words)
+        shell.out("".join(f"{k}={v}\n" for k, v in shell.env.items() if k in shell.exported))
+    finally:
+        shell.env, shell.exported = saved, exported
     return 0
 
 
@@ -88,22 +53,15 @@ def _kill(shell: Shell, argv: list[str]) -> int:
     return 0
 
 
-@program("which", "type")
+@program("which")
 def _which(shell: Shell, argv: list[str]) -> int:
     code = 0
     for name in argv[1:]:
         if name in COMMANDS and shell.world.has_program(name):
-            shell.out(f"/bin/{name}\n")
+            shell.out(f"{program_dir(name)}/{name}\n")
         else:
             code = 1
     return code
-
-
-@program("free")
-def _free(shell: Shell, argv: list[str]) -> int:
-    shell.out("              total        used        free      shared  buff/cache   available\n")
-    shell.out("Mem:        8148364     2412044     3105432       12004     2630888     5402116\n")
-    return 0
 
 
 @program("timeout")
