@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from stratus.sim.api import cel
 from stratus.sim.api.status import Problems, show
 
 Obj = dict[str, Any]
@@ -65,8 +66,8 @@ def _default(schema: Obj, value: Any) -> None:
                     _default(more, item)
 
 
-def validate(schema: Obj | None, obj: Obj, problems: Problems) -> None:
-    """Check an object against the schema of its version."""
+def validate(schema: Obj | None, obj: Obj, problems: Problems, old: Obj | None = None) -> None:
+    """Check an object against the schema of its version, and what it has become against what it was."""
     if not schema:
         return
     before = len(problems.causes)
@@ -78,7 +79,7 @@ def validate(schema: Obj | None, obj: Obj, problems: Problems) -> None:
         text = "some validation rules were not checked because the object was invalid; correct the existing errors"
         problems.raw("FieldValueInvalid", "<nil>", f"Invalid value: null: {text} to complete validation")
     else:
-        _rules(schema, obj, "", problems)
+        _rules(schema, obj, old, "", problems)
 
 
 #: Complaints after which the rules of a schema are not looked at.
@@ -280,32 +281,72 @@ def _lists(schema: Obj, value: Any, path: str, problems: Problems) -> None:
                 _lists(part, value[key], _join(path, key), problems)
 
 
-_RULE = re.compile(r"\s*self\.(\w+)\s*(>=|<=|>|<|==|!=)\s*(?:self\.(\w+)|(-?\d+)|'([^']*)')\s*")
-
-
-def _rules(schema: Obj, value: Any, path: str, problems: Problems) -> None:
-    """Check the validation rules that are one comparison of fields; others are taken as satisfied."""
-    if not isinstance(value, dict):
-        return
+def _rules(schema: Obj, value: Any, old: Any, path: str, problems: Problems) -> None:
+    """Check the validation rules of a value and of all below it."""
     for rule in schema.get("x-kubernetes-validations") or ():
-        match = _RULE.fullmatch(rule.get("rule", ""))
-        if not match:
-            continue
-        left = value.get(match[1])
-        right: Any = value.get(match[3]) if match[3] else int(match[4]) if match[4] else match[5]
-        if left is None or right is None:
-            continue
-        outcomes = {
-            ">=": left >= right,
-            "<=": left <= right,
-            ">": left > right,
-            "<": left < right,
-            "==": left == right,
-            "!=": left != right,
-        }
-        if not outcomes[match[2]]:
-            text = rule.get("message") or f"failed rule: {rule['rule']}"
-            problems.raw("FieldValueInvalid", path, f"Invalid value: {text}")
-    for key, part in (schema.get("properties") or {}).items():
-        if key in value:
-            _rules(part, value[key], _join(path, key), problems)
+        _rule(rule, value, old, path, problems)
+    if isinstance(value, dict):
+        before = old if isinstance(old, dict) else {}
+        properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+        for key, item in value.items():
+            part = properties.get(key) or (more if isinstance(more, dict) else None)
+            if part:
+                inner = _join(path, key) if key in properties else f"{path}[{key}]"
+                _rules(part, item, before.get(key), inner, problems)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        earlier = _by_keys(schema, old)
+        for index, item in enumerate(value):
+            was = earlier.get(_keys_of(schema, item)) if earlier else None
+            _rules(schema["items"], item, was, f"{path}[{index}]", problems)
+
+
+def _keys_of(schema: Obj, item: Any) -> str:
+    keys = schema.get("x-kubernetes-list-map-keys") or ()
+    return json.dumps([item.get(k) for k in keys]) if isinstance(item, dict) else ""
+
+
+def _by_keys(schema: Obj, items: Any) -> dict[str, Any]:
+    """Return the items of a list before, by the keys that tell them apart; none can be told where there are no keys."""
+    if schema.get("x-kubernetes-list-type") != "map" or not isinstance(items, list):
+        return {}
+    return {_keys_of(schema, item): item for item in items}
+
+
+_REASONS = {
+    "FieldValueRequired": "Required value: ",
+    "FieldValueForbidden": "Forbidden: ",
+    "FieldValueDuplicate": "Duplicate value: ",
+    "FieldValueInvalid": "Invalid value: ",
+}
+
+
+def _rule(rule: Obj, value: Any, old: Any, path: str, problems: Problems) -> None:
+    """Check one rule; one in a part of the language not known here is taken as satisfied."""
+    text = rule.get("rule", "")
+    try:
+        node, names = cel.compiled(text)
+    except cel.CelSyntaxError:
+        return
+    if "oldSelf" in names and old is None:
+        return  # a rule about changes, and nothing has changed
+    scope = {"self": value, "oldSelf": old}
+    told = rule.get("message") or f"failed rule: {text}"
+    reason = rule.get("reason") or "FieldValueInvalid"
+    place = path + rule.get("fieldPath", "")
+    try:
+        if node(scope) is True:
+            return
+        if rule.get("messageExpression"):
+            told = _worded(rule["messageExpression"], scope, told)
+    except cel.CelError as error:
+        problems.raw("FieldValueInvalid", path or "<nil>", f"Invalid value: {error} evaluating rule: {told}")
+        return
+    problems.raw(reason, place.removeprefix(".") or "<nil>", _REASONS.get(reason, "Invalid value: ") + told)
+
+
+def _worded(expression: str, scope: Obj, otherwise: str) -> str:
+    try:
+        text = cel.compiled(expression)[0](scope)
+    except (cel.CelSyntaxError, cel.CelError):
+        return otherwise
+    return text if isinstance(text, str) and text.strip() else otherwise

@@ -32,7 +32,7 @@ def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, pr
     for _ in range(_LAYERS.get(resource.kind, 3)):
         check_metadata(resource, obj["metadata"], problems, update=True)
     if resource.custom:
-        custom.validate(resource.schema, obj, problems)
+        custom.validate(resource.schema, obj, problems, old)
         return
     if subresource == "status":
         return
