@@ -5,7 +5,7 @@ from typing import Any
 
 from stratus.kit.clock import parse_iso
 from stratus.sim.api import Request
-from stratus.sim.leases import CSI_NODES, LEASES, NAMESPACE, RENEWED, renewed
+from stratus.sim.leases import CSI_NODES, LEASES, NAMESPACE, RENEWED, REPORTED, renewed, reported
 
 PATH = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 
@@ -39,6 +39,33 @@ def test_one_that_has_stopped_does_not(lab: Any) -> None:
     lab.control.kubelet.start_node("node1")
     lab.clock.advance(5)
     assert renewals(lab)["node1"] < RENEWED
+
+
+def heard(lab: Any, node: str) -> dict[str, float]:
+    """Return how many seconds ago each condition of a node was told."""
+    shown = json.loads(lab.api.handle(Request("GET", f"/api/v1/nodes/{node}")).body)
+    listed = json.loads(lab.api.handle(Request("GET", "/api/v1/nodes")).body)["items"]
+    assert next(n for n in listed if n["metadata"]["name"] == node)["status"] == shown["status"]
+    conditions = shown["status"]["conditions"]
+    return {c["type"]: lab.clock.now() - parse_iso(c["lastHeartbeatTime"]) for c in conditions}
+
+
+def test_conditions_of_a_node_are_told_now_and_then(lab: Any) -> None:
+    assert set(heard(lab, "node1").values()) == {0.0}
+    lab.clock.advance(7200)
+    version = lab.store.rv
+    assert all(0 <= ago < REPORTED + 1 for ago in heard(lab, "node1").values())
+    assert lab.store.rv == version, "looking is not writing"
+    lab.control.kubelet.stop_node("node1")
+    lab.clock.advance(3600)
+    assert all(3600 <= ago < 3600 + REPORTED + 1 for ago in heard(lab, "node1").values())
+
+
+def test_a_node_without_a_kubelet_is_as_it_was_written(lab: Any) -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2020-01-01T00:00:00Z"}]}
+    lab.request("POST", "/api/v1/nodes", {"metadata": {"name": "other"}, "status": status})
+    stored = lab.store.get("nodes", "", "other")
+    assert reported(lab.store, stored, lab.clock.now()) is stored
 
 
 def test_the_lease_goes_with_its_node(lab: Any) -> None:

@@ -1,16 +1,18 @@
-"""Leases of nodes: a kubelet that works renews its own every ten seconds, which is worked out when somebody looks."""
+"""Signs of life of kubelets, worked out when somebody looks: renewed leases, and statuses told now and then."""
 
 from __future__ import annotations
 
 import hashlib
 
-from stratus.kit.clock import iso
+from stratus.kit.clock import iso, parse_iso
 from stratus.sim.store import Obj, Store
 
 LEASES, CSI_NODES = "leases.coordination.k8s.io", "csinodes.storage.k8s.io"
 NAMESPACE = "kube-node-lease"
 #: Seconds between two renewals, and for which one holds.
 RENEWED, HELD = 10, 40
+#: Seconds between two reports of a node's status of which nothing has changed.
+REPORTED = 300
 
 
 def furnish_node(store: Store, node: Obj) -> None:
@@ -48,10 +50,30 @@ def renewed(lease: Obj, now: float) -> Obj:
     meta, spec = lease["metadata"], lease.get("spec") or {}
     if meta.get("namespace") != NAMESPACE or spec.get("renewTime") or spec.get("holderIdentity") != meta["name"]:
         return lease
-    # Nodes do not all beat at once.
-    beat = int(hashlib.sha256(meta["name"].encode()).hexdigest()[:4], 16) % RENEWED
-    last = now - (now - beat) % RENEWED
+    last = _latest(meta["name"], now, RENEWED)
     return {**lease, "spec": {**spec, "renewTime": f"{iso(last)[:-1]}.000000Z"}}
+
+
+def reported(store: Store, node: Obj, now: float) -> Obj:
+    """Return a node with the moment at which its kubelet has last told its conditions; one without a lease has none."""
+    name = node["metadata"]["name"]
+    lease = store.get(LEASES, NAMESPACE, name)
+    status = node.get("status") or {}
+    if lease is None or not status.get("conditions"):
+        return node
+    stopped = lease["spec"].get("renewTime")
+    heard = iso(_latest(name, parse_iso(stopped) if stopped else now, REPORTED))
+    conditions = [
+        {**c, "lastHeartbeatTime": heard} if (c.get("lastHeartbeatTime") or heard) < heard else c
+        for c in status["conditions"]
+    ]
+    return {**node, "status": {**status, "conditions": conditions}}
+
+
+def _latest(name: str, now: float, period: int) -> float:
+    """Return the last beat of a node before a moment; nodes do not all beat at once."""
+    beat = int(hashlib.sha256(name.encode()).hexdigest()[:4], 16) % period
+    return now - (now - beat) % period
 
 
 def _uid(kind: str, name: str) -> str:

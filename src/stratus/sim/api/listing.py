@@ -17,7 +17,7 @@ from stratus.sim.api.status import ApiError, bad_request, not_found
 from stratus.sim.api.tables import Printer
 from stratus.sim.api.watch import Watch
 from stratus.sim.api.yamlform import dump_yaml
-from stratus.sim.leases import LEASES, renewed
+from stratus.sim.leases import LEASES, renewed, reported
 from stratus.sim.store import Store
 
 Obj = dict[str, Any]
@@ -138,8 +138,7 @@ class Lister:
     def one(self, request: Request, resource: Resource, obj: Obj, query: Query, *, status: int = 200) -> Response:
         """Answer with one object."""
         form = accepts(request)
-        if resource.stored == LEASES:
-            obj = renewed(obj, self.clock.now())
+        obj = self._alive(resource, obj)
         if form.as_ == _TABLE:
             version = obj["metadata"].get("resourceVersion", "")
             return Response(status, self._table(resource, [obj], query, version, form.version))
@@ -150,6 +149,12 @@ class Lister:
         if next(iter(obj)) != "kind":
             obj = {"kind": resource.kind, "apiVersion": resource.group_version} | obj
         return respond(form, obj, status)
+
+    def _alive(self, resource: Resource, obj: Obj) -> Obj:
+        """Return an object with the signs of life of its kubelet, which are not written down."""
+        if resource.stored == LEASES:
+            return renewed(obj, self.clock.now())
+        return reported(self.store, obj, self.clock.now()) if resource.stored == "nodes" else obj
 
     def _table(
         self, resource: Resource, objects: list[Obj], query: Query, version: str, meta_version: str, **meta: Any
@@ -180,8 +185,8 @@ class Lister:
             found = found[:limit]
             more = write_continue(key_of(found[-1]), version)
         shown = [outward(resource, o) for o in found] if _converted(resource) else found
-        if resource.stored == LEASES:
-            shown = [renewed(o, self.clock.now()) for o in shown]
+        if resource.stored in (LEASES, "nodes"):
+            shown = [self._alive(resource, o) for o in shown]
         extra: Obj = {}
         if more:
             extra["continue"] = more
