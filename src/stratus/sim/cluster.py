@@ -8,6 +8,7 @@ import json
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ from stratus.sim.telemetry.history import History
 from stratus.sim.telemetry.observatory import Observatory
 from stratus.sim.telemetry.ports import embedded_telemetry
 from stratus.sim.telemetry.rules import Rules, load_rules, shipped_rules
+from stratus.sim.turnstile import Turnstile
 from stratus.telemetry.base import Telemetry
 
 if TYPE_CHECKING:
@@ -156,6 +158,7 @@ class EmbeddedCluster:
 
     def _assemble(self, rules: Rules, history: History, faults: FaultEngine) -> None:
         """Put together what hangs on store, clock and control plane."""
+        self.turnstile = Turnstile(self.lock)
         self.api = RecordingApi(
             self._record,
             self.lock,
@@ -169,7 +172,7 @@ class EmbeddedCluster:
         )
         self.control.admit = self.api.admit_pod
         self.api.authorizer = Access(self.api.rbac)
-        self._calls = self.api.gate.webhooks.caller = RecordedCalls(self._answered)
+        self._calls = self.api.gate.webhooks.caller = RecordedCalls(self._answered, away=self.turnstile.out)
         self.history = history
         load = self._loaded.app.load if self._loaded is not None else None
         self.traffic = Traffic(load, self.namespace, self.control, self.runtime, self.seed)
@@ -227,6 +230,7 @@ class EmbeddedCluster:
     def close(self) -> None:
         """End the cluster; its state file can be opened again."""
         with self.lock:
+            self.turnstile.settle()
             if self._closed:
                 return
             self._closed = True
@@ -281,6 +285,7 @@ class EmbeddedCluster:
             self._alive()
             if seconds < 0:
                 raise ValueError(f"cannot advance a cluster by {seconds} s: time does not run backwards")
+            self.turnstile.settle()
             target = self.clock.now() + seconds
             self._note("advance", {"to": target})
             self.clock.advance_to(target)
@@ -289,7 +294,7 @@ class EmbeddedCluster:
     def _follow(self, target: float) -> None:
         """Advance to a moment of the wall clock; the state file hears of it once a second or before the next input."""
         with self.lock:
-            if self._closed or target <= self.clock.now():
+            if self._closed or target <= self.clock.now() or self.turnstile.busy:
                 return
             self.clock.advance_to(target)
             self.api.pulse()
@@ -328,18 +333,27 @@ class EmbeddedCluster:
     def _replay(self) -> None:
         assert self._log is not None
         self._replaying = True
+        self._coming = deque(list(self._log.inputs())[1:])
+        self._calls.replayed = self._answer_of
         try:
-            inputs = list(self._log.inputs())[1:]
-            for kind, data in inputs:
-                if kind == "answer":
-                    self._calls.remember(data)
-            for kind, data in inputs:
+            while self._coming:
+                kind, data = self._coming.popleft()
                 if kind != "answer":
                     self._take(kind, data)
         finally:
-            self._calls.forget()
+            self._calls.replayed = None
             self.signer.forget()
             self._replaying = False
+
+    def _answer_of(self, asked: str) -> dict[str, Any] | None:
+        """Return what was once answered, after what came between the question and the answer."""
+        while self._coming:
+            kind, data = self._coming.popleft()
+            if kind != "answer":
+                self._take(kind, data)
+            elif data["asked"] == asked:
+                return data
+        return None
 
     def _answered(self, data: dict[str, Any]) -> None:
         """What a webhook answered is an input; it comes amid another one, so no mark is set with it."""
@@ -551,6 +565,7 @@ class EmbeddedCluster:
         """
         with self.lock:
             self._alive()
+            self.turnstile.settle()
             self.faulting.check(fault_id, arguments, name=alias, timing=timing)
             data: dict[str, Any] = {"fault": fault_id, "arguments": arguments}
             if alias:
@@ -578,6 +593,7 @@ class EmbeddedCluster:
         """Make noise unrelated to any fault from now on, `budget` pieces at most; `off` takes its changes back."""
         with self.lock:
             self._alive()
+            self.turnstile.settle()
             if level not in get_args(Level):
                 raise UsageError(f"no noise level {level!r}; there are {', '.join(get_args(Level))}")
             self._note("noise", {"level": level, "budget": budget})
@@ -591,6 +607,7 @@ class EmbeddedCluster:
         """
         with self.lock:
             self._alive()
+            self.turnstile.settle()
             self.faulting.check_injected(fault_id)
             self._note("heal", {"fault": fault_id})
             self.faulting.heal(fault_id)
@@ -608,6 +625,7 @@ class EmbeddedCluster:
         """
         with self.lock:
             self._alive()
+            self.turnstile.settle()
             twin = EmbeddedCluster.__new__(EmbeddedCluster)
             twin.lock = threading.RLock()
             twin.seed, twin.namespace, twin._loaded = self.seed, self.namespace, self._loaded

@@ -14,6 +14,7 @@ from stratus.sim.api.allocator import ServiceAllocator
 from stratus.sim.api.convert import inward, outward
 from stratus.sim.api.resources import Registry, Resource
 from stratus.sim.api.status import (
+    Moved,
     Problems,
     already_exists,
     bad_request,
@@ -63,6 +64,8 @@ class DeleteOptions:
     uid: str = ""
     resource_version: str = ""
     dry_run: bool = False
+    #: Webhooks judge the deletion; they have judged an eviction already.
+    judged: bool = True
 
 
 @lru_cache(maxsize=256)
@@ -119,7 +122,7 @@ class Rest:
         Raises:
             ApiError: whatever speaks against it.
         """
-        rng = self.rng_for(options)
+        rng, begun = self.rng_for(options), self.store.rv
         meta = obj["metadata"] = dict(obj.get("metadata") or {})
         self._scope(resource, namespace, meta)
         if meta.get("resourceVersion"):
@@ -179,6 +182,9 @@ class Rest:
                 admission.check_limits(limit, "persistentvolumeclaims", obj)
         if self.gate is not None:
             self.gate.validate(resource, obj, None, "", options.dry_run, options.warnings)
+            if resource.stored == "services" and self.store.rv != begun:
+                # Others were served meanwhile, and may have got the address.
+                raise Moved(resource.name, resource.group, meta["name"])
         hit = quotas.check(self.store, self.ledger, resource.name, resource.group, obj)
         existing = self.store.get(resource.stored, meta.get("namespace", ""), meta["name"])
         if existing is not None:
@@ -330,6 +336,8 @@ class Rest:
         options.warnings += warnings_of(new)
         if self.gate is not None:
             self.gate.validate(resource, new, old, subresource, options.dry_run, options.warnings)
+            if self.store.get(resource.stored, namespace, name) is not old:
+                raise Moved(resource.name, resource.group, name)
         hit = []
         if resource.stored == "persistentvolumeclaims" and not subresource and "deletionTimestamp" not in old_meta:
             for limit in self.store.list("limitranges", namespace):
@@ -397,7 +405,10 @@ class Rest:
         meta = old["metadata"]
         self._preconditions(resource, old, options)
         if self.gate is not None:
-            self.gate.validate(resource, None, old, "", options.dry_run, [])
+            if options.judged:
+                self.gate.validate(resource, None, old, "", options.dry_run, [])
+            if self.store.get(resource.stored, namespace, name) is not old:
+                raise Moved(resource.name, resource.group, name)
         if resource.stored == "namespaces":
             if name in ("default", "kube-system", "kube-public"):
                 raise forbidden("namespaces", "", name, "this namespace may not be deleted")

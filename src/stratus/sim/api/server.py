@@ -32,6 +32,7 @@ from stratus.sim.api.selectors import fields_match, labels_match, parse_fields, 
 from stratus.sim.api.standing import Registrations
 from stratus.sim.api.status import (
     ApiError,
+    Moved,
     bad_request,
     forbidden,
     method_not_allowed,
@@ -56,6 +57,8 @@ Authorizer = Callable[[str, tuple[str, ...], str, str, str, str], bool]
 ExecBackend = Callable[[str, str, str, list[str], bytes], ExecResult]
 LogBackend = Callable[[str, str, str, bool, int | None, float | None, bool], str]
 UsageBackend = Callable[[Obj], dict[str, tuple[float, float]]]
+#: How often a write is tried whose object changes while webhooks judge it.
+TRIES = 5
 LinesBackend = Callable[[str, str, str, bool, float | None], list[Line]]
 ShellBackend = Callable[[Obj, str, list[str] | None], Interpreter | None]
 PortBackend = Callable[[Obj, int], Ask | None]
@@ -157,7 +160,7 @@ class ApiServer:
     def handle(self, request: Request) -> Answer:
         """Answer one request; errors become Status answers."""
         try:
-            return self._handle(request)
+            return self._persistent(request)
         except ApiError as error:
             headers = dict(error.headers)
             return Response(error.code, error.status, headers=headers)
@@ -171,6 +174,15 @@ class ApiServer:
 
             self.authority = Authority()
         return self.authority
+
+    def _persistent(self, request: Request) -> Answer:
+        """Answer a request; what moved under it while a webhook was asked is tried again."""
+        for _ in range(TRIES - 1):
+            try:
+                return self._handle(request)
+            except Moved:
+                continue
+        return self._handle(request)
 
     # what containers write
 

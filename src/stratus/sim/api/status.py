@@ -155,6 +155,14 @@ def already_exists(resource: str, group: str, name: str) -> ApiError:
     return ApiError(409, "AlreadyExists", text, details=_details(name, group, resource))
 
 
+class Moved(ApiError):
+    """What a write was about changed while webhooks judged it: it is to be tried again, as the server itself does."""
+
+    def __init__(self, plural: str, group: str, name: str) -> None:
+        told = conflict(plural, group, name)
+        super().__init__(told.code, told.status["reason"], told.message, details=told.status.get("details"))
+
+
 def conflict(resource: str, group: str, name: str, why: str = "") -> ApiError:
     """409 for a stale version or a failed precondition."""
     why = why or "the object has been modified; please apply your changes to the latest version and try again"

@@ -19,6 +19,7 @@ from stratus.sim.api.routing import Path, Query
 from stratus.sim.api.selectors import from_selector, labels_match, write_labels
 from stratus.sim.api.status import (
     ApiError,
+    Moved,
     Problems,
     bad_request,
     conflict,
@@ -127,6 +128,12 @@ def _scale(server: ApiServer, request: Request, path: Path, resource: Resource, 
     new = decode_typed(
         scale_resource.type, "Scale", "autoscaling", "v1", Parsed(wanted, {}, []), "Ignore", options.warnings
     )
+    new = server.gate.below(
+        resource, "UPDATE", path.namespace, path.name, "scale", ("autoscaling", "v1", "Scale"), new, scale,
+        options.dry_run, options.warnings,
+    )  # fmt: skip
+    if server.store.get(resource.stored, path.namespace, path.name) is not old:
+        raise Moved(resource.name, resource.group, path.name)
     replicas = new.get("spec", {}).get("replicas", 0)
     problems = Problems()
     if replicas < 0:
@@ -268,13 +275,18 @@ def _evict(server: ApiServer, request: Request, path: Path, resource: Resource, 
     pod = server.rest.get(resource, path.namespace, path.name)
     given = eviction.get("deleteOptions") or {}
     dry = options.dry_run or given.get("dryRun") == ["All"]
+    server.gate.below(
+        resource, "CREATE", path.namespace, path.name, "eviction", ("policy", "v1", "Eviction"), eviction, None, dry,
+        options.warnings,
+    )  # fmt: skip
+    pod = server.rest.get(resource, path.namespace, path.name)
     phase = pod.get("status", {}).get("phase")
     if phase not in ("Succeeded", "Failed", "Pending") and not pod["metadata"].get("deletionTimestamp"):
         _spend_budget(server, pod, path.namespace, dry)
     pre = given.get("preconditions") or {}
     deletion = DeleteOptions(
         grace=given.get("gracePeriodSeconds"), policy=given.get("propagationPolicy") or "", uid=pre.get("uid") or "",
-        resource_version=pre.get("resourceVersion") or "", dry_run=dry,
+        resource_version=pre.get("resourceVersion") or "", dry_run=dry, judged=False,
     )  # fmt: skip
     if not dry:
         pod = _disrupted(server, pod)
@@ -353,6 +365,10 @@ def _bind(server: ApiServer, request: Request, path: Path, resource: Resource, q
     target = (binding.get("target") or {}).get("name")
     if not target:
         raise internal("target.name: Required value")
+    server.gate.below(
+        resource, "CREATE", path.namespace, path.name, "binding", ("", "v1", "Binding"), binding, None, options.dry_run,
+        options.warnings,
+    )  # fmt: skip
     pod = server.rest.get(resource, path.namespace, path.name)
     if pod["spec"].get("nodeName"):
         text = f'pod {path.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
@@ -409,6 +425,10 @@ def _token(server: ApiServer, request: Request, path: Path, resource: Resource, 
     if seconds < 600:
         problems.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
     problems.raise_for("authentication.k8s.io", "TokenRequest", "")
+    server.gate.below(
+        resource, "CREATE", path.namespace, path.name, "token", ("authentication.k8s.io", "v1", "TokenRequest"), review,
+        None, options.dry_run, options.warnings,
+    )  # fmt: skip
     now = server.clock.now()
     tracked = _token_fields(review, options.manager, iso(now))
     spec["audiences"] = spec.get("audiences") or ["https://kubernetes.default.svc.cluster.local"]

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: A refused create is tried again after 5 ms, doubled each time, up to this many seconds.
 RETRY_FIRST, RETRY_MAX = 0.005, 1000.0
+#: Pods that admission takes away from their ReplicaSet: so many at once, and so many a second, as the controller's
+#: client has it.
+STRAYS, STRAY_RATE = 30, 20.0
 
 
 class ReplicaSetController(Controller):
@@ -75,6 +78,7 @@ class ReplicaSetController(Controller):
         rs = self.store.get(self.resource, *key)
         if rs is None:
             self.state.pop(key, None)
+            self.state.pop((key, "strays"), None)
             return
         now = self.clock.now()
         pods = self._claim(rs)
@@ -139,15 +143,19 @@ class ReplicaSetController(Controller):
         failures, retry_at = self.state.get(key, (0, 0.0))
         if failures and now < retry_at:
             return AdmissionDenied(self.state[key, "text"])
+        lost, begun = self.state.get((key, "strays"), (0, now))
+        if lost >= STRAYS and now < begun + (lost - STRAYS) / STRAY_RATE:
+            return None
         base = rs["metadata"]["name"] + "-"
         # Batches double, so that a refusal is met once and not once per missing pod.
         batch, made = 1, 0
+        strays, since = self.state.get((key, "strays"), (0, now))
         while made < missing:
             for _ in range(min(batch, missing - made)):
                 name = base + suffix(self.control.rng)
                 pod = pod_from_template(rs["spec"]["template"], rs, name, generate=base)
                 try:
-                    self.store.create("pods", self.control.admit_pod(pod))
+                    created = self.store.create("pods", self.control.admit_pod(pod))
                 except NamespaceTerminating:
                     return None
                 except AdmissionDenied as denied:
@@ -160,6 +168,14 @@ class ReplicaSetController(Controller):
                     return denied
                 self.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {name}")
                 made += 1
+                if not matches(rs["spec"].get("selector"), created["metadata"].get("labels")):
+                    # Admission took away what it is known by: there is no end to this but the client's own rate.
+                    strays += 1
+                    self.state[key, "strays"] = (strays, since)
+                    due = since + (strays - STRAYS) / STRAY_RATE
+                    if due > now:
+                        self.wake(key, due)
+                        return None
             batch *= 2
         self.state.pop((key, "text"), None)
         return None

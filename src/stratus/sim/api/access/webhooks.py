@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from stratus.sim.api.access.calling import Called, CallFailed
@@ -17,6 +17,7 @@ from stratus.sim.api.status import ApiError, bad_request
 from stratus.sim.store import Store
 
 Obj = dict[str, Any]
+Kind = tuple[str, str, str]
 GROUP = "admissionregistration.k8s.io"
 MUTATING, VALIDATING = f"mutatingwebhookconfigurations.{GROUP}", f"validatingwebhookconfigurations.{GROUP}"
 #: Annotation of a Service: the address where a program outside the cluster answers for it.
@@ -33,7 +34,7 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One write to be judged: objects in the served version."""
+    """One write (or connection) to be judged: objects in the served version."""
 
     resource: Resource
     subresource: str
@@ -44,6 +45,8 @@ class Question:
     old: Obj | None
     dry_run: bool
     user: User
+    #: (group, version, kind) of the objects when they are of another kind than the resource.
+    kind: Kind | None = None
 
 
 def _rule_matches(rule: Obj, ask: Question) -> bool:
@@ -84,7 +87,7 @@ def matches(store: Store, hook: Obj, ask: Question) -> bool:
             return False
     chosen = from_selector(hook.get("objectSelector") or {})
     if chosen:
-        labels = [o["metadata"].get("labels") for o in (ask.obj, ask.old) if o is not None]
+        labels = [o["metadata"].get("labels") for o in (ask.obj, ask.old) if o is not None and "metadata" in o]
         if not any(labels_match(chosen, one) for one in labels):
             return False
     return True
@@ -93,14 +96,15 @@ def matches(store: Store, hook: Obj, ask: Question) -> bool:
 def review_of(ask: Question, hook: str) -> Obj:
     """Return the AdmissionReview that is sent; its uid is the same whenever the same is asked."""
     resource = ask.resource
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    group, version, name = ask.kind or (resource.group, resource.version, resource.kind)
+    kind = {"group": group, "version": version, "kind": name}
     what = {"group": resource.group, "version": resource.version, "resource": resource.name}
     user: Obj = {"username": ask.user.name, "groups": list(ask.user.groups)}
     if ask.user.uid:
         user["uid"] = ask.user.uid
     if ask.user.extra:
         user["extra"] = {k: list(v) for k, v in ask.user.extra.items()}
-    options = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}[ask.operation]
+    options = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}.get(ask.operation)
     request: Obj = {
         "kind": kind,
         "resource": what,
@@ -115,7 +119,7 @@ def review_of(ask: Question, hook: str) -> Obj:
         "object": ask.obj,
         "oldObject": ask.old,
         "dryRun": ask.dry_run,
-        "options": {"kind": options, "apiVersion": "meta.k8s.io/v1"},
+        "options": {"kind": options, "apiVersion": "meta.k8s.io/v1"} if options else None,
     }
     digest = hashlib.sha256(hook.encode() + dump(request)).hexdigest()
     uid = f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
@@ -178,9 +182,7 @@ class Webhooks:
         return now if changed else None
 
     def _patched(self, hook: Obj, ask: Question, obj: Obj, warnings: list[str]) -> Obj | None:
-        asked = Question(
-            ask.resource, ask.subresource, ask.operation, ask.namespace, ask.name, obj, ask.old, ask.dry_run, ask.user
-        )
+        asked = replace(ask, obj=obj)
         answer = self._ask(hook, asked, warnings)
         if not answer or not answer.get("patch"):
             return None
