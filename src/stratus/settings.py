@@ -58,6 +58,7 @@ class LimitSettings(_Group):
         unavailable_pods: pods that a transaction may make unavailable at once.
         transaction_seconds: wall time of one transaction, validation included.
         incident_seconds: wall time of one incident.
+        oscillation_seconds: how far back kept changes are looked at for a to and fro.
         repair_rounds: times a refused command may be rewritten.
         model_calls, tokens, cost: thinking, per incident (cost in US dollars).
     """
@@ -68,6 +69,7 @@ class LimitSettings(_Group):
     unavailable_pods: int = Field(default=50, ge=0)
     transaction_seconds: float = Field(default=900.0, gt=0)
     incident_seconds: float = Field(default=3600.0, gt=0)
+    oscillation_seconds: float = Field(default=86_400.0, ge=0)
     repair_rounds: int = Field(default=3, ge=0)
     model_calls: int = Field(default=60, ge=0)
     tokens: int = Field(default=400_000, ge=0)

@@ -125,6 +125,14 @@ def test_damage_names_the_row(damage, row, what, opener):
             journal.verify()
 
 
+def test_a_changed_row_is_seen_on_reading(opener):
+    with opener() as journal:
+        begin(journal)
+        unguard(journal, "UPDATE {p}event SET result = 'x' WHERE seq = 1")
+        with pytest.raises(JournalError, match="row 1: its content is not what was written"):
+            journal.entries("t1")
+
+
 def test_a_forged_row_does_not_follow(journal):
     begin(journal)
     begin(journal, "t2")

@@ -14,6 +14,7 @@ from stratus.model.actions import PlannedWrite
 from stratus.model.health import HealthVector, VerdictReport
 from stratus.model.transactions import Transaction
 from stratus.settings import Settings
+from stratus.transaction.breakers import LOOK_BACK, check_oscillation
 from stratus.transaction.carrier import Carrier, Tripwire, not_found, write_key
 from stratus.transaction.inverse import named
 from stratus.transaction.journal import Journal, Story, tell
@@ -84,7 +85,8 @@ class TransactionEngine:
                 plan no longer fits what is there, such as another engine's repair while this one waited; else None.
 
         Raises:
-            CommandRefused: a write cannot be taken back, or the plan is stale; nothing was sent.
+            CommandRefused: a write cannot be taken back, the plan is stale, or it would go on with a to and fro of
+                kept changes; nothing was sent.
             BudgetSpent: a limit would be exceeded; nothing was sent.
             LeaseLost: another engine holds the lock.
             JournalError: the journal cannot be written; what was journalled before is finished by `recover`.
@@ -93,6 +95,8 @@ class TransactionEngine:
         story = self._story(txn_id)
         if story is None:
             admit(writes, self._settings.limits)
+            since = self._clock.now() - self._settings.limits.oscillation_seconds
+            check_oscillation(self._latest(), writes, since=since)
             plans = _named(txn_id, writes, 0)
             home = "" if scope == CLUSTER_SCOPE else scope
             spaces = sorted({home, *(p.write.target.namespace for p in plans)} - {""})
@@ -392,6 +396,12 @@ class TransactionEngine:
         fresh = self._story(txn_id)
         assert fresh is not None
         self._live[txn_id] = self._carrier(fresh, locks)
+
+    def _latest(self) -> tuple[Transaction, ...]:
+        """Return the latest transactions of this cluster, oldest first."""
+        cluster = self._cluster()
+        stories = [self._story(txn) for txn in self._journal.list()[-LOOK_BACK:]]
+        return tuple(s.transaction for s in stories if s is not None and s.transaction.cluster == cluster)
 
     def _unfinished(self, cluster: str, spaces: Sequence[str], wide: bool) -> tuple[str, ...]:
         """Return the open transactions that overlap a scope, other than those at work here."""

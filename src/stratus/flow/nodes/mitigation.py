@@ -22,6 +22,7 @@ from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
 from stratus.model.cases import Case
 from stratus.model.refs import ObjectRef
 from stratus.model.reports import IncidentState
+from stratus.transaction.breakers import OSCILLATION
 from stratus.transaction.cost import cost_of_plan, start_seconds
 
 log = logging.getLogger(__name__)
@@ -137,11 +138,16 @@ class MitigationNodes:
         except (CommandRefused, BudgetSpent) as error:
             code = error.code if isinstance(error, CommandRefused) else f"limit_{error.limit}"
             refusal = Refusal(command="", code=code, message=str(error))
-            return {
+            news: State = {
                 "refusals": (*state.get("refusals", ()), refusal),
                 "timeline": told(state, rooms, "Execution", f"refused, nothing sent: {error}", severity="warning"),
                 "spent": spent(state, "mitigate", watch()),
             }
+            if code == OSCILLATION or isinstance(error, BudgetSpent):
+                # A breaker: another plan of the same size or of the same to and fro is no better.
+                news["ending"] = f"a breaker stopped the repair: {error}"
+                news["state"] = IncidentState.NEEDS_HUMAN
+            return news
         except LeaseLost as error:
             return {
                 "ending": f"another engine is at work here: {error}",

@@ -64,9 +64,8 @@ class ValidationNodes:
         if resolved:
             news["state"] = IncidentState.RESOLVED
             news["ending"] = "resolved and verified"
-        elif (spent_budget := budget(state, rooms)) is not None:
-            news["state"] = IncidentState.UNRESOLVED
-            news["ending"] = spent_budget
+        elif (tripped := budget(state, rooms)) is not None:
+            news["state"], news["ending"] = tripped
         else:
             news["state"] = IncidentState.DIAGNOSING
         news["spent"] = spent(state, "mitigate", watch())
@@ -96,9 +95,8 @@ class ValidationNodes:
         if done is not None and done.state in ("undo_incomplete", "needs_human"):
             news["state"] = IncidentState.NEEDS_HUMAN
             news["ending"] = f"the undo could not be completed: {done.reason}"
-        elif (spent_budget := budget(state, rooms)) is not None:
-            news["state"] = IncidentState.UNRESOLVED
-            news["ending"] = spent_budget
+        elif (tripped := budget(state, rooms)) is not None:
+            news["state"], news["ending"] = tripped
         news["spent"] = spent(state, "mitigate", watch())
         return news
 
@@ -118,15 +116,16 @@ def marked(state: State, status: str) -> tuple[Hypothesis, ...]:
     return tuple(h.model_copy(update={"status": status}) if h.id == number else h for h in state.get("ledger", ()))
 
 
-def budget(state: State, rooms: Rooms) -> str | None:
-    """Return why no further attempt is allowed, or None."""
+def budget(state: State, rooms: Rooms) -> tuple[IncidentState, str] | None:
+    """Return how the incident ends because no further attempt is allowed, or None."""
     limits = rooms.settings.limits
-    tries = len(state.get("attempts", ())) + 1
-    if tries >= limits.attempts:
-        return f"{tries} attempts made, the limit; a person should look"
     elapsed = rooms.clock.now() - state.get("started_at", rooms.clock.now())
     if elapsed >= limits.incident_seconds:
-        return f"{elapsed:.0f} s spent on the incident, the limit is {limits.incident_seconds:.0f} s"
+        text = f"{elapsed:.0f} s spent on the incident, the limit is {limits.incident_seconds:.0f} s"
+        return IncidentState.NEEDS_HUMAN, text
+    tries = len(state.get("attempts", ())) + 1
+    if tries >= limits.attempts:
+        return IncidentState.UNRESOLVED, f"{tries} attempts made, the limit; a person should look"
     return None
 
 
