@@ -64,6 +64,18 @@ def test_a_post_start_hook_that_fails(lab: Any) -> None:
     assert any(e["reason"] == "BackOff" for e in lab.events())
 
 
+def test_a_post_start_hook_holds_the_next_container_and_the_status(lab: Any) -> None:
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "sleep 5; echo ready > /tmp/warm"]}}}
+    lab.apply(pod({"image": "nginx:1.25", "lifecycle": hook}, sh("sleep 1000")))
+    lab.advance(4)
+    assert [c["state"]["waiting"]["reason"] for c in statuses(lab).values()] == ["ContainerCreating"] * 2
+    assert len(lab.events(reason="Started")) == 1
+    lab.advance(6)
+    assert len(lab.events(reason="Started")) == 2
+    assert lab.get("Pod", "p")["status"]["phase"] == "Running"
+    assert lab.exec("p", ["cat", "/tmp/warm"], container="c0").stdout == "ready\n"
+
+
 def test_a_pre_stop_hook_takes_its_time_from_the_grace_period(lab: Any) -> None:
     hook = {"preStop": {"sleep": {"seconds": 5}}}
     lab.apply(pod({**sh("trap 'exit 0' TERM; sleep 1000"), "lifecycle": hook}))

@@ -32,15 +32,16 @@ LATER = [
     "job-ttl-suspend", "node-notready", "pdb-and-drain", "pvc-class-missing", "pvc-pending", "statefulset-ordered",
     "statefulset-pvc-template", "statefulset-stuck-update", "taint-noexecute",
 ]  # fmt: skip
-#: What the recorded run shows by the accident of its timing, which the emulation does not copy.
+#: What the recorded run shows by the accident of its timing, which the emulation does not copy: in each, two orders
+#: are possible in a real cluster, and the recording has the rarer one (or one of many).
 ACCIDENTS = {
-    "job-failure-onfailure": "the Job was ended in the tenth of a second in which the container ran",
-    "readiness-failing": "one probe came before the program listened",
-    "rollout-restart": "the kubelet's cache of ConfigMaps was not yet filled",
-    "rollout-undo": "the pull was tried once more just before the deletion",
-    "service-target-port-wrong": "the watch left out a state",
-    "statefulset-ordered": "a probe came when the program had stopped listening but had not ended",
-    "statefulset-stuck-update": "a probe timed out while the program was ending",
+    "job-failure-onfailure": "a container took half a second to start, so the Job's pass came before its end was seen",
+    "readiness-failing": "one of two first probes came before the program listened",
+    "rollout-restart": "the kubelet's cache of ConfigMaps was not yet filled for one pod",
+    "rollout-undo": "the kubelet's writes of two states of a deleted pod became one",
+    "service-target-port-wrong": "the kubelet's writes of two states of a new pod became one",
+    "statefulset-ordered": "three of five last probes fell between the end of listening and the end of the program",
+    "statefulset-stuck-update": "a last probe hung while the program was ending",
 }
 
 

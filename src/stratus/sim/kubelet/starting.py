@@ -308,13 +308,22 @@ class Starter:
         self.kubelet.tell(pod, "Warning", "Failed", f"Error: {run.message}", spec, container)
         self.kubelet.control.runtime.stop(pod, spec)
 
-    def _post_start(self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance) -> bool:
-        """Run the postStart hook; a container whose hook fails is killed and counts as not started."""
+    def _post_start(
+        self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance
+    ) -> bool | None:
+        """Run the postStart hook; a container whose hook fails is killed and counts as not started.
+
+        Until a hook has ended, neither the status nor the next container comes: None then.
+        """
         hook = (spec.get("lifecycle") or {}).get("postStart")
         if not hook:
             return True
         text = hooks.run(self.kubelet, pod, spec, hook)
         if not text or container.current is not instance:
+            wait = hooks.takes(hook)
+            if wait > 0 and container.running is not None:
+                self.kubelet.wake_pod(pod, self.kubelet.clock.now() + wait + timing.STARTED, "report")
+                return None
             return True
         self.kubelet.tell(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", spec, container)
         self.kubelet.ender.kill(pod, spec, state, container, "FailedPostStartHook")
