@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stratus.kit.clock import parse_iso
+from stratus.kit.clock import iso, parse_iso
 
 if TYPE_CHECKING:
     from stratus.sim.controlplane import ControlPlane
@@ -81,6 +81,79 @@ def _replica_set(deployment: Json) -> Json:
         },
         "status": {"observedGeneration": 1, "fullyLabeledReplicas": counts.get("replicas", 0), **counts},
     }
+
+
+def with_pods(objects: Iterable[Json], moment: float) -> list[Json]:
+    """Return objects, and the running pods that ReplicaSets and StatefulSets say they have and that were not recorded.
+
+    Pods that did not change during any recorded command are in no recording of changes; without them controllers would
+    begin by making them.
+    """
+    listed = list(objects)
+    owned: dict[str, int] = {}
+    names = {o["metadata"]["name"] for o in listed if o["kind"] == "Pod"}
+    for obj in listed:
+        for ref in obj["metadata"].get("ownerReferences") or () if obj["kind"] == "Pod" else ():
+            owned[ref.get("uid", "")] = owned.get(ref.get("uid", ""), 0) + 1
+    found = list(listed)
+    for obj in listed:
+        if obj["kind"] not in ("ReplicaSet", "StatefulSet") or "uid" not in obj["metadata"]:
+            continue
+        wanted = min(obj["spec"].get("replicas", 1), (obj.get("status") or {}).get("replicas", 0))
+        for number in range(owned.get(obj["metadata"]["uid"], 0), wanted):
+            pod = _pod(obj, number, moment)
+            if pod["metadata"]["name"] not in names:
+                found.append(pod)
+    return found
+
+
+def _pod(owner: Json, number: int, moment: float) -> Json:
+    meta, template = owner["metadata"], owner["spec"]["template"]
+    uid = uuid.uuid5(uuid.UUID(meta["uid"]), f"pod {number}")
+    ordinal = owner["kind"] == "StatefulSet"
+    name = f"{meta['name']}-{number if ordinal else uid.hex.translate(_LETTERS)[:5]}"
+    labels = dict(template["metadata"].get("labels") or {})
+    if ordinal:
+        hashed = (owner.get("status") or {}).get("currentRevision", "")
+        labels |= {"apps.kubernetes.io/pod-index": str(number), "controller-revision-hash": hashed}
+        labels |= {"statefulset.kubernetes.io/pod-name": name}
+    reference = {
+        "apiVersion": "apps/v1", "kind": owner["kind"], "name": meta["name"], "uid": meta["uid"], "controller": True,
+        "blockOwnerDeletion": True,
+    }  # fmt: skip
+    began = iso(moment - 60.0)
+    ready = [
+        {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": began}
+        for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    ]
+    node = number % 2 + 1
+    statuses = [
+        {
+            "name": c["name"], "ready": True, "started": True, "restartCount": 0, "image": c["image"], "imageID": "",
+            "containerID": f"containerd://{uid.hex}", "state": {"running": {"startedAt": began}},
+        }
+        for c in template["spec"]["containers"]
+    ]  # fmt: skip
+    address = f"10.244.{node}.{100 + uid.int % 150}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "generateName": f"{meta['name']}-",
+            "namespace": meta["namespace"],
+            "uid": str(uid),
+            "creationTimestamp": began,
+            "generation": 1,
+            "labels": labels,
+            "ownerReferences": [reference],
+        },
+        "spec": {**template["spec"], "nodeName": f"node{node}", "enableServiceLinks": True},
+        "status": {
+            "phase": "Running", "hostIP": f"10.199.0.1{node}", "podIP": address, "podIPs": [{"ip": address}],
+            "startTime": began, "qosClass": "BestEffort", "conditions": ready, "containerStatuses": statuses,
+        },
+    }  # fmt: skip
 
 
 _LETTERS = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")

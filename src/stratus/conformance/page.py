@@ -23,6 +23,11 @@ A case **passes** when everything compared for its file agrees. A *measure* is o
 share asked for is what a release must reach (`--check` ends with 1 when one is missed). A case out of scope is not
 counted, and its reason is listed.
 
+Before each recorded kubectl command the cluster is pieced together from what the recorded changes and answers show, so
+it holds less than the recorded one did: objects that no recorded command changed are taken from their likes in other
+namespaces, and pods that never changed are made up. What controllers do besides what the command asks for is therefore
+told (`indirect`), and no share of it is asked for.
+
 `stratus conformance --golden DIR --json FILE` writes the same as JSON. Its keys stay as they are; new ones may come.
 
 | key | meaning |

@@ -69,12 +69,15 @@ class Timeline:
     def at(self, moment: int) -> dict[Key, Json]:
         """Return the objects that exist just before session number `moment`."""
         found = {}
+        now = self.seconds(moment)
         for key, changes in self._states.items():
             here = [before for at, before, _ in changes if at == moment]
             earlier = [after for at, _, after in changes if at < moment]
             later = [before for at, before, _ in changes if at > moment]
             state = here[0] if here else earlier[-1] if earlier else later[0]
-            if state is not None:
+            # What was made between two recorded commands shows only later.
+            young = not here and not earlier and now and state is not None and created(state) > now + 1.0
+            if state is not None and not young:
                 found[key] = state
         for space in sorted(self._alike):
             for (group, kind, name), obj in self._common.items():
@@ -82,6 +85,12 @@ class Timeline:
                 if key not in self._states:
                     found[key] = transplanted(obj, space)
         return found
+
+
+def created(obj: Json) -> float:
+    """Return when an object was made, 0 when it does not say."""
+    stamp = obj["metadata"].get("creationTimestamp")
+    return parse_iso(stamp) if stamp else 0.0
 
 
 def written(obj: Json) -> float:

@@ -38,7 +38,7 @@ def test_defaulting() -> None:
 
 def test_validation() -> None:
     result = replayed("validation")
-    agree(result, 333)
+    agree(result, 334)
     measured = result.measured()
     assert measured["status_and_reason"].passed == 336
     assert measured["causes"].passed >= 294

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from stratus.conformance.adoption import adopt, with_replica_sets
+from stratus.conformance.adoption import adopt, with_pods, with_replica_sets
 from stratus.conformance.golden import Golden
 from stratus.conformance.matrix import Outcome
 from stratus.conformance.normal import TIME, UID, difference, neutral
@@ -404,10 +404,11 @@ def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
     placed |= {key_of(o): o for o in objects_for(steps)}
     _scaled(placed, steps)
     order = {"Node": 0, "Deployment": 1, "StatefulSet": 1, "DaemonSet": 1, "Service": 1, "ReplicaSet": 2, "Pod": 4}
-    for obj in sorted(with_replica_sets(placed.values()), key=lambda o: order.get(o["kind"], 3)):
+    complete = with_pods(with_replica_sets(placed.values()), world.cluster.clock.now())
+    for obj in sorted(complete, key=lambda o: order.get(o["kind"], 3)):
         if obj["kind"] not in ("Namespace", "Scale"):
             world.place(obj)
-    for obj in placed.values():
+    for obj in complete:
         if obj["kind"] == "Pod":
             adopt(world.cluster.control, obj)
     return corrected

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from stratus.conformance.adoption import adopt, with_replica_sets
+from stratus.conformance.adoption import adopt, with_pods, with_replica_sets
 from stratus.conformance.golden import Golden
 from stratus.conformance.kubectl import Kubectl, Ran
 from stratus.conformance.matrix import Outcome
@@ -78,7 +78,9 @@ class Sessions:
                     finally:
                         world.close()
                     sent = straight(side, before, session, moment)
-                    return outcome.model_copy(update={"measures": {**outcome.measures, "requests": not sent}})
+                    told = "; ".join([outcome.reason, *(f"requests: {p}" for p in sent)]).strip("; ")
+                    measures = {**outcome.measures, "requests": not sent}
+                    return outcome.model_copy(update={"measures": measures, "reason": told[:900]})
 
                 yield attempt(case, session["group"], run, self.measures)
 
@@ -265,9 +267,10 @@ def settle(world: EmbeddedWorld, before: dict[Key, Json], session: Json) -> None
         "Service": 1,
         "ReplicaSet": 2,
     }
-    for obj in sorted(with_replica_sets(before.values()), key=lambda o: order.get(o["kind"], 3 + (o["kind"] == "Pod"))):
+    whole = with_pods(with_replica_sets(before.values()), world.cluster.clock.now())
+    for obj in sorted(whole, key=lambda o: order.get(o["kind"], 3 + (o["kind"] == "Pod"))):
         world.place(obj)
-    for obj in before.values():
+    for obj in whole:
         if obj["kind"] == "Pod":
             adopt(world.cluster.control, obj)
 
@@ -296,12 +299,15 @@ def judge(
     problems = objects(changes, old, new, in_order=not unordered(session["argv"]))
     code = ran.exit_code == session["exit_code"]
     said = printed(session, ran, server)
-    indirect = _kinds_made(changes) == _made(changes, old, new)
+    made, recorded = _made(changes, old, new), _kinds_made(changes)
+    indirect = made == recorded
     measures = {"objects": not problems, "exit_code": code, "output": not said, "indirect": indirect}
     if not code:
         problems.append(f"exit code {ran.exit_code}, recorded {session['exit_code']}")
     if said:
         problems.append(said)
+    if not indirect:
+        problems.append(f"controllers: {_told(made)}, recorded {_told(recorded)}")
     passed = measures["objects"] and code and not said
     return Outcome(case=case, kind=session["group"], passed=passed, reason="; ".join(problems)[:900], measures=measures)
 
@@ -416,6 +422,10 @@ def _lasting(obj: Json) -> Json:
     for field in ("generation", "annotations"):
         out["metadata"].pop(field, None)
     return out
+
+
+def _told(made: dict[str, Any]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in sorted(made.items())) or "nothing made or deleted"
 
 
 def _kinds_made(changes: list[Json]) -> dict[str, Any]:
