@@ -166,6 +166,11 @@ def prepare_update(resource: Resource, obj: Obj, old: Obj, subresource: str) -> 
             meta["labels"] = old["metadata"]["labels"]
         meta["resourceVersion"] = obj["metadata"].get("resourceVersion")
         return {**old, "metadata": meta, **({"status": obj["status"]} if "status" in obj else {})}
+    if subresource == "approval":
+        # An approval is a condition, and changes nothing else.
+        given = (obj.get("status") or {}).get("conditions")
+        status = {**(old.get("status") or {}), "conditions": given}
+        return {**old, "metadata": {**obj["metadata"]}, "status": {k: v for k, v in status.items() if v is not None}}
     if "status" in resource.subresources:
         if "status" in old:
             obj["status"] = old["status"]
