@@ -199,16 +199,19 @@ class DeploymentController(Controller):
                 history = [h for h in wanted.get(HISTORY, "").split(",") if h]
                 wanted[HISTORY] = ",".join([*history, str(mine)])
             wanted[REVISION] = str(newest_old + 1)
-        changed = with_meta(new, annotations=wanted)
         min_ready = deployment["spec"].get("minReadySeconds", 0)
         if new["spec"].get("minReadySeconds", 0) != min_ready:
-            changed = with_spec(changed, minReadySeconds=min_ready)
-        new = self.store.update("replicasets.apps", changed)
+            new = self.store.update(
+                "replicasets.apps", with_spec(with_meta(new, annotations=wanted), minReadySeconds=min_ready)
+            )
+        elif wanted != (new["metadata"].get("annotations") or {}):
+            new = self.store.update("replicasets.apps", with_meta(new, annotations=wanted))
         fresh = self._with_revision(deployment, wanted[REVISION])
         if report.progressing(fresh) is None and report.has_deadline(fresh):
             message = f'Found new replica set "{new["metadata"]["name"]}"'
             fresh = report.set_condition(fresh, "Progressing", "True", "FoundNewReplicaSet", message, self.clock.now())
-        self.store.update("deployments.apps", fresh)
+        if fresh is not deployment:
+            self.store.update("deployments.apps", fresh)
         return new
 
     @staticmethod
