@@ -85,6 +85,7 @@ def _mongo(shell: Shell, argv: list[str]) -> int:
     request = {
         "user": wish.values.get("username", ""), "password": wish.values.get("password", ""), "database": database,
         "script": script, "modern": modern, "tls": bool(wish.flags & {"tls", "ssl"}),
+        "eval": bool(wish.evals),
     }  # fmt: skip
     if wish.values.get("authenticationDatabase") and not wish.rest and database == "test" and "nodb" not in wish.flags:
         request["database"] = "test"

@@ -43,7 +43,7 @@ class Memcached(State):
 
     version: str = "1.6.18"
     items: dict[str, Item] = field(default_factory=dict)
-    limit: int = 64 << 20
+    room: int = 64 << 20
     most: int = 1024
     started: float = field(default=0.0, repr=False, compare=False)
     counts: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
@@ -74,7 +74,7 @@ class Memcached(State):
         words = [w for word in boot.argv for w in word.split("=")]
         for word, following in pairwise(words):
             if word in ("-m", "--memory-limit") and following.isdigit():
-                self.limit = int(following) << 20
+                self.room = int(following) << 20
             elif word in ("-c", "--conn-limit") and following.isdigit():
                 self.most = int(following)
 
@@ -86,6 +86,10 @@ class Memcached(State):
         """Connections beyond its limit are not taken until others end."""
         wanted = sum(p.connections for p in self.callers.values())
         return Trouble("", 1.0 - self.most / wanted, math.inf) if wanted > self.most else None
+
+    def limit(self) -> int:
+        """Return the bytes it may hold."""
+        return self.room
 
     def memory(self, now: float) -> float:
         """Return the bytes that the items take."""
@@ -162,7 +166,7 @@ class Memcached(State):
             found.mark = self.marks
         else:
             self.items[key] = Item(data, int(flags), expires, self.marks)
-        while self.memory(now) > self.limit and len(self.items) > 1:
+        while self.memory(now) > self.room and len(self.items) > 1:
             del self.items[next(iter(self.items))]
             self._count("evictions")
         return "STORED"
@@ -261,6 +265,6 @@ class Memcached(State):
             "gets": str(counts["cmd_get"] + work), "sets": str(counts["cmd_set"] + missed),
             "flushes": str(self.counts.get("cmd_flush", 0)), "touches": str(self.counts.get("cmd_touch", 0)),
             "hits": str(counts["get_hits"] + found), "misses": str(counts["get_misses"] + missed),
-            "bytes_read": str(work * 40), "bytes_written": str(found * 180), "limit": str(self.limit),
+            "bytes_read": str(work * 40), "bytes_written": str(found * 180), "limit": str(self.room),
             "bytes": str(size), "items": str(items), "evictions": str(counts["evictions"]), "cpu": f"{work * 2e-5:.6f}",
         }  # fmt: skip

@@ -39,7 +39,12 @@ NOTHING = Handle("nothing")
 
 @dataclass
 class Session:
-    """A shell connected to a server. `modern`: it is mongosh, and prints as that does."""
+    """A shell connected to a server.
+
+    Attributes:
+        modern: it is mongosh, and prints as that does.
+        evaluated: the script was given on the command line: only what its last statement is worth is printed.
+    """
 
     state: Database
     now: float
@@ -47,6 +52,7 @@ class Session:
     database: str
     peer: str
     modern: bool = False
+    evaluated: bool = False
     waited: float = 0.0
     out: list[str] = field(default_factory=list)
     names: dict[str, Any] = field(default_factory=dict)
@@ -78,9 +84,10 @@ class Session:
         Raises:
             ScriptError, Refused, QueryError: it goes no further.
         """
-        for node in read(text):
+        nodes = read(text)
+        for number, node in enumerate(nodes, 1):
             value = self.evaluate(node)
-            said = self._printed(value)
+            said = self._printed(value) if not self.evaluated or number == len(nodes) else None
             if said is not None:
                 self.out.append(said)
 
@@ -256,7 +263,15 @@ def run(state: Database, request: dict[str, Any], now: float, peer: str) -> dict
     user = request.get("user") or ""
     if user and state.auth and state.login(user, request.get("password") or ""):
         return {**answer, "refused": "Authentication failed."}
-    session = Session(state, now, user, request.get("database") or "test", peer, bool(request.get("modern")))
+    session = Session(
+        state,
+        now,
+        user,
+        request.get("database") or "test",
+        peer,
+        bool(request.get("modern")),
+        bool(request.get("eval")),
+    )
     try:
         session.run(request.get("script") or "")
     except Quit:

@@ -61,7 +61,7 @@ class RedisUser:
     enabled: bool = True
     nopass: bool = False
     passwords: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=lambda: ["-@all"], repr=False, compare=False)
+    commands: list[str] = field(default_factory=lambda: ["-@all"])
     keys: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ class RedisState(State):
     users: dict[str, RedisUser] = field(default_factory=lambda: {"default": RedisUser.default()})
     started: float = field(default=0.0, repr=False, compare=False)
     stalled: float = 0.0
-    commands: int = 0
+    commands: int = field(default=0, repr=False, compare=False)
     connections: int = field(default=0, repr=False, compare=False)
     hits: int = field(default=0, repr=False, compare=False)
     misses: int = field(default=0, repr=False, compare=False)
