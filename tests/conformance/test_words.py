@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stratus.conformance.normal import difference, neutral, plain, text_difference, without_allocation
+from stratus.conformance.suites.discovery import spelled_out
 from stratus.conformance.words import alike
 
 
@@ -119,3 +120,19 @@ def test_lines_that_differ_are_numbered() -> None:
     assert text_difference("a\nb", "a\nc") == "line 2: 'b', recorded 'c'"
     assert text_difference("a", "a\nc") == "line 2: nothing, recorded 'c'"
     assert text_difference("a", "a\n") == "line ends differ"
+
+
+def test_shared_parameters_are_spelled_out_and_media_types_are_sets() -> None:
+    shared = {
+        "swagger": "2.0",
+        "parameters": {"limit-x": {"name": "limit", "in": "query"}},
+        "paths": {"/a": {"get": {"parameters": [{"$ref": "#/parameters/limit-x"}], "produces": ["b", "a"]}}},
+    }
+    inline = {
+        "swagger": "2.0",
+        "paths": {"/a": {"get": {"parameters": [{"name": "limit", "in": "query"}], "produces": ["a", "b"]}}},
+    }
+    assert spelled_out(shared) == spelled_out(inline)
+    inline["paths"]["/a"]["get"]["parameters"][0]["in"] = "path"  # type: ignore[index]
+    assert spelled_out(shared) != spelled_out(inline)
+    assert spelled_out({"openapi": "3.0.0", "parameters": 1}) == {"openapi": "3.0.0", "parameters": 1}

@@ -17,6 +17,7 @@ _HASH = re.compile(r"\?hash=[0-9A-F]+")
 _PROSE = frozenset({"description", "title"})
 #: Parts of /version that name a build.
 _BUILD = frozenset({"buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"})
+_SETS = ("consumes", "produces", "schemes")
 INDEX = "index.json"
 
 
@@ -88,10 +89,34 @@ def documents(path: str, answer: Answer, recorded: str) -> str:
     if path.startswith("/openapi/v3") and path != "/openapi/v3":
         got, wanted = (_without_prose(d) for d in (got, wanted))
     elif path.startswith("/openapi"):
-        got, wanted = (json.loads(_HASH.sub("", json.dumps(_without_prose(d)))) for d in (got, wanted))
+        got, wanted = (spelled_out(json.loads(_HASH.sub("", json.dumps(_without_prose(d))))) for d in (got, wanted))
     else:
         got, wanted = (_addressless(d) for d in (got, wanted))
     return difference(got, wanted)
+
+
+def spelled_out(document: Any) -> Any:
+    """Return an OpenAPI v2 document with shared parameters where they are used and media types as sets."""
+    if not isinstance(document, dict) or "swagger" not in document:
+        return document
+    shared = document.get("parameters") or {}
+    found = _resolved({k: v for k, v in document.items() if k != "parameters"}, shared)
+    assert isinstance(found, dict)
+    return found
+
+
+def _resolved(value: Any, shared: Json) -> Any:
+    if isinstance(value, dict):
+        target = str(value.get("$ref", "")).removeprefix("#/parameters/")
+        if len(value) == 1 and target in shared:
+            return _resolved(shared[target], shared)
+        return {
+            k: sorted(v) if k in _SETS and all(isinstance(i, str) for i in v) else _resolved(v, shared)
+            for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [_resolved(item, shared) for item in value]
+    return value
 
 
 def _without_prose(value: Any, *, names: bool = False) -> Any:

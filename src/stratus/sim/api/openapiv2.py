@@ -9,6 +9,7 @@ from stratus.sim.api.openapischemas import every_group
 
 Obj = dict[str, Any]
 _V3, _V2 = "#/components/schemas/", "#/definitions/"
+_JSON, _YAML, _PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 PROTOBUF_SENT = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
@@ -23,7 +24,7 @@ def document(parts: list[Obj]) -> Obj:
             if len(new.get("x-kubernetes-group-version-kind") or ()) > 1:
                 new["x-kubernetes-group-version-kind"] = every_group(name.rpartition(".")[2])
         for path, item in part["paths"].items():
-            paths[path] = _path(item)
+            paths[path] = _path(path, item)
     token = {"description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"}
     return {
         "swagger": "2.0",
@@ -58,8 +59,19 @@ def _definition(schema: Obj) -> Obj:
     return out
 
 
-def _path(item: Obj) -> Obj:
+def _path(path: str, item: Obj) -> Obj:
     out: Obj = {k: _operation(v) for k, v in item.items() if k != "parameters"}
+    for operation in out.values():
+        made = operation["produces"]
+        # Documents about the API itself say what they are written in for both ways.
+        if path == "/version/":
+            operation["consumes"] = [_JSON]
+        elif path.startswith(("/api/", "/apis/")) and path.endswith("/"):
+            operation["consumes"] = [_JSON, _YAML, _PROTOBUF]
+        elif path.endswith("/"):
+            del operation["consumes"]
+        elif operation["consumes"] == ["*/*"] and _YAML in made and _PROTOBUF not in made:
+            operation["consumes"] = [_JSON, _YAML]
     if "parameters" in item:
         out["parameters"] = [_parameter(p) for p in item["parameters"]]
     return out
