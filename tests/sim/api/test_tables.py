@@ -459,3 +459,24 @@ def test_keys_begin_with_kind_however_the_client_wrote_them(api: Any, call: Any)
     body = api.handle(Request("GET", f"{CORE}/configmaps/c")).body
     assert body.startswith(b'{"kind":"ConfigMap","apiVersion":"v1",')
     assert body.endswith(b"}\n")
+
+
+def test_addresses_follow_from_services(call: Any) -> None:
+    service = call("POST", f"{CORE}/services", {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}})[1]
+    call("POST", f"{CORE}/services", {"metadata": {"name": "head"}, "spec": {"clusterIP": "None"}})
+    ip, path = service["spec"]["clusterIP"], "/apis/networking.k8s.io/v1/ipaddresses"
+    assert [row["cells"][:2] for row in call("GET", path, accept=TABLE)[1]["rows"]] == [[ip, "services/default/web"]]
+    one = call("GET", f"{path}/{ip}")[1]
+    assert (one["kind"], one["metadata"]["resourceVersion"]) == ("IPAddress", service["metadata"]["resourceVersion"])
+    made = {
+        "metadata": {"name": "10.96.200.1"},
+        "spec": {"parentRef": {"resource": "services", "namespace": "x", "name": "y"}},
+    }
+    assert call("POST", path, made)[0] == 201
+    named = [o["metadata"]["name"] for o in call("GET", path)[1]["items"]]
+    assert named == sorted({ip, "10.96.200.1"})
+    by_field = call("GET", f"{path}?fieldSelector=metadata.name%3D{ip}")[1]["items"]
+    by_label = call("GET", f"{path}?labelSelector=ipaddress.kubernetes.io/ip-family%3DIPv4")[1]["items"]
+    assert [o["metadata"]["name"] for o in by_field] == [o["metadata"]["name"] for o in by_label] == [ip]
+    call("DELETE", f"{CORE}/services/web")
+    assert call("GET", f"{path}/{ip}")[0] == 404

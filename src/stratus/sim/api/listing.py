@@ -241,7 +241,14 @@ class Lister:
             ApiError: 404 when none has the name.
         """
         if not path.name:
-            return self.answer(request, resource, objects, query, version="")
+            labels = parse_labels(query.get("labelSelector"))
+            fields = parse_fields(query.get("fieldSelector"), resource.stored, resource.group, resource.custom)
+            chosen = [
+                o
+                for o in objects  # type: ignore[attr-defined]
+                if labels_match(labels, o["metadata"].get("labels")) and fields_match(fields, o)
+            ]
+            return self.answer(request, resource, chosen, query, version="")
         for obj in objects:  # type: ignore[attr-defined]
             if obj["metadata"]["name"] == path.name:
                 shown = {"kind": resource.kind, "apiVersion": resource.group_version, **obj}

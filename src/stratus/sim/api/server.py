@@ -15,7 +15,7 @@ from stratus.sim.api.access.impersonation import impersonated
 from stratus.sim.api.access.rbac import Rbac
 from stratus.sim.api.access.tokens import Issuer
 from stratus.sim.api.bodies import decode_object, read_document
-from stratus.sim.api.components import components
+from stratus.sim.api.components import ADDRESSES, addresses, components
 from stratus.sim.api.convert import outward
 from stratus.sim.api.crdnames import Naming
 from stratus.sim.api.crds import Cleanup, stored_name
@@ -388,6 +388,8 @@ class ApiServer:
             return self.lister.computed(request, resource, items, path, query)
         if resource.name == "componentstatuses" and not resource.group:
             return self.lister.computed(request, resource, components(), path, query)
+        if resource.stored == ADDRESSES and verb in ("get", "list") and not query.flag("watch"):
+            return self.lister.computed(request, resource, addresses(self.store), path, query)
         if verb == "get":
             obj = outward(resource, self.rest.get(resource, path.namespace, path.name))
             return self.lister.one(request, resource, obj, query)
