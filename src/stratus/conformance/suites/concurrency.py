@@ -29,7 +29,10 @@ _HASH_LABEL = re.compile(r'"(pod-template-hash|controller-revision-hash|controll
 _TYPE = ("apiVersion", "kind")
 _ADDRESS = re.compile(r"\b10\.(96|244)\.\d+\.\d+\b")
 _PORT = re.compile(r'("nodePort": |: )3[0-2]\d{3}\b')
-_VERSIONS = re.compile(r'(\\?"resourceVersion\\?": ?\\?")\d+|(current: |ResourceVersion in metadata: |record \()\d+')
+_VERSIONS = re.compile(
+    r'(too old resource version: \d+ \()\d+|(\\?"resourceVersion\\?": ?\\?")\d+'
+    r"|(current: |ResourceVersion in metadata: |record \()\d+"
+)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----")
 #: A word of a name that was generated: it stands for one of ours.
 _NAME = re.compile(rf"\b[a-z0-9][a-z0-9-]*-{LETTERS}{{5,10}}\b")
@@ -127,13 +130,13 @@ class Play:
         if body is None:
             body = step.get("body_raw")
         media = step.get("content_type")
-        path = self._translate(step["path"])
         self._mend(step)
+        if "lines" in step:
+            self._happen(step["path"], step["lines"])
+        path = self._translate(step["path"])
         text: Any = None if body is None else self._translate(body if isinstance(body, str) else json.dumps(body))
         if step.get("body_protobuf_base64"):
             text, media = base64.b64decode(step["body_protobuf_base64"]), step["content_type"]
-        if "lines" in step and "resourceVersion=2" in path:
-            path = self._happen(path, step["lines"])
         answer = self._world.send(
             step["method"], path, text, media=media, accept="application/json", agent=agent or AGENT
         )
@@ -181,25 +184,27 @@ class Play:
         want = [json.loads(line) if isinstance(line, str) else line for line in lines]
         return difference([_event(e) for e in got], [_event(e) for e in want])
 
-    def _happen(self, path: str, lines: list[Any]) -> str:
-        """Make the changes that a recorded watch saw, which are not among the steps; return the path to watch from."""
-        version = re.search(r"resourceVersion=(\d+)", path)
-        assert version is not None
-        if version[1] not in self._versions:
-            self._versions[version[1]] = str(self._world.store.rv)
-            base = path.partition("?")[0]
-            for line in lines:
-                event = json.loads(line) if isinstance(line, str) else line
-                name = event["object"]["metadata"]["name"]
-                meta = {k: v for k, v in event["object"]["metadata"].items() if k in ("name", "labels", "annotations")}
-                body = {**event["object"], "metadata": meta}
-                if event["type"] == "DELETED":
-                    self._world.send("DELETE", f"{base}/{name}")
-                elif event["type"] == "ADDED":
-                    self._world.send("POST", base, body, media="application/json")
-                else:
-                    self._world.send("PUT", f"{base}/{name}", body, media="application/json")
-        return path.replace(version[0], f"resourceVersion={self._versions[version[1]]}")
+    def _happen(self, path: str, lines: list[Any]) -> None:
+        """Make the changes that a recorded watch saw, which are not among the steps, unless they were made."""
+        version = re.search(r"resourceVersion=(\d{4,6})(?!\d)", path)
+        if version is None or version[1] in self._versions:
+            return
+        # Controllers had done their part, and the server had forgotten what came long before.
+        self._world.cluster.control.drain()
+        self._world.store.expire()
+        self._versions[version[1]] = str(self._world.store.rv)
+        base = path.partition("?")[0]
+        for line in lines:
+            event = json.loads(line) if isinstance(line, str) else line
+            name = event["object"]["metadata"]["name"]
+            meta = {k: v for k, v in event["object"]["metadata"].items() if k in ("name", "labels", "annotations")}
+            body = {**event["object"], "metadata": meta}
+            if event["type"] == "DELETED":
+                self._world.send("DELETE", f"{base}/{name}")
+            elif event["type"] == "ADDED":
+                self._world.send("POST", base, body, media="application/json")
+            else:
+                self._world.send("PUT", f"{base}/{name}", body, media="application/json")
 
     def _race(self, results: list[Json]) -> tuple[str, bool]:
         """Let several writers write what was read last."""
@@ -316,7 +321,7 @@ def shape(obj: Any, *, keep: bool = False) -> Any:
         (TIME, "T"),
         (UID, "U"),
         (_CERTIFICATE, "C"),
-        (_VERSIONS, r"\1\2N"),
+        (_VERSIONS, r"\1\2\3N"),
         (PODS, "-NAME"),
         (_HASHES, "-HASH"),
         (_ADDRESS, "IP"),
@@ -397,7 +402,7 @@ def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
         answer = step.get("response")
         read = step.get("method") == "GET" and isinstance(answer, dict) and isinstance(answer.get("data"), dict)
         if read and isinstance(answer, dict) and any(other.get("body") == answer for other in steps):
-            true = _owned_data(answer)
+            true = _as_written(answer, steps) or _owned_data(answer)
             corrected[id_of(step)] = true
             if placed.get(key_of(true)) == answer:
                 placed[key_of(true)] = true
@@ -490,7 +495,22 @@ def whole_of(document: Any) -> list[Json]:
 
 def _unmarked(obj: Json) -> Json:
     marks = ("deletionTimestamp", "deletionGracePeriodSeconds")
-    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k not in marks}}
+    meta = {k: v for k, v in obj["metadata"].items() if k not in marks}
+    held = [f for f in meta.pop("finalizers", ()) if f not in ("orphan", "foregroundDeletion")]
+    return {**obj, "metadata": {**meta, "finalizers": held} if held else meta}
+
+
+def _as_written(read: Json, steps: list[Json]) -> Json | None:
+    """Return the answer to the write that made the version that was read, when it is among the steps."""
+    meta = read["metadata"]
+    for step in steps:
+        answer = step.get("response")
+        if step.get("method") not in ("PUT", "PATCH", "POST") or not isinstance(answer, dict):
+            continue
+        known = answer.get("metadata") or {}
+        if all(meta.get(k) and known.get(k) == meta[k] for k in ("uid", "resourceVersion")):
+            return answer
+    return None
 
 
 def _owned_data(obj: Json) -> Json:
