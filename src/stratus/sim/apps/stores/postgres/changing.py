@@ -7,10 +7,10 @@ from typing import Any
 from stratus.sim.apps.stores.postgres import tree as t
 from stratus.sim.apps.stores.postgres.errors import PgError
 from stratus.sim.apps.stores.postgres.evaluate import Context, Scope, truth, value_of
+from stratus.sim.apps.stores.postgres.objects import Relation
 from stratus.sim.apps.stores.postgres.parser import Parser
 from stratus.sim.apps.stores.postgres.select import name_of, run_select
 from stratus.sim.apps.stores.postgres.session import Session, as_rows
-from stratus.sim.apps.stores.postgres.state import Relation
 from stratus.sim.apps.stores.postgres.statements import Answer, statement, tag
 from stratus.sim.apps.stores.postgres.values import cast, written
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from stratus.sim.apps.stores.postgres import tree as t
 from stratus.sim.apps.stores.postgres.errors import PgError, unsupported
 from stratus.sim.apps.stores.postgres.locks import NAMES
+from stratus.sim.apps.stores.postgres.objects import Relation
 from stratus.sim.apps.stores.postgres.parser import Parser
 from stratus.sim.apps.stores.postgres.select import run_select
 from stratus.sim.apps.stores.postgres.session import Session, as_rows
-from stratus.sim.apps.stores.postgres.state import Relation
 from stratus.sim.apps.stores.postgres.statements import Answer, execute, statement, tag
 from stratus.sim.apps.stores.postgres.tables import settings, shown, stored
 
@@ -136,6 +136,26 @@ def checked(name: str, value: str) -> str:
     elif known.unit in ("ms", "s", "min") and value[:1].isdigit():
         hint = 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".'
     raise PgError(f'invalid value for parameter "{name}": "{value}"', "22023", hint=hint)
+
+
+def setting_name(parser: Parser) -> str:
+    """Read the name of a setting."""
+    given = parser.label()
+    found = {n.lower(): n for n in settings()}.get(given)
+    if found is None:
+        raise PgError(f'unrecognized configuration parameter "{given}"', "42704")
+    return found
+
+
+def setting_value(parser: Parser, name: str, *, kept: bool = True) -> str:
+    """Read a setting's value; `kept` in its unit, as the server keeps it, else as it was given."""
+    if not parser.accept("to"):
+        parser.expect_op("=")
+    if parser.accept("default"):
+        return settings()[name].value
+    given = setting_words(parser)
+    value = checked(name, given)
+    return value if kept else given
 
 
 @statement("set")

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stratus.sim.apps.stores.postgres.errors import PgError
-from stratus.sim.apps.stores.postgres.functions import database_size, relation_size, size_pretty
+from stratus.sim.apps.stores.postgres.objects import Relation, Role
+from stratus.sim.apps.stores.postgres.serverfunctions import database_size, relation_size, size_pretty
 from stratus.sim.apps.stores.postgres.session import Session
-from stratus.sim.apps.stores.postgres.state import Relation, Role
 from stratus.sim.apps.stores.postgres.values import written
 
 Answers = list[dict[str, Any]]

@@ -206,7 +206,7 @@ def _read(source: t.Source, session: Session, context: Context, query: t.Select)
 
 
 def _function(source: t.Source, context: Context) -> tuple[list[str], Rows]:
-    from stratus.sim.apps.stores.postgres.functions import rows_of
+    from stratus.sim.apps.stores.postgres.rowfunctions import rows_of
 
     assert source.call is not None
     args = [value_of(a, context) for a in source.call.args]

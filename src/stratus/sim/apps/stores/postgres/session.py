@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from stratus.sim.apps.stores.postgres.catalog import system_table
 from stratus.sim.apps.stores.postgres.errors import PgError
 from stratus.sim.apps.stores.postgres.locks import conflicts, mode_of
+from stratus.sim.apps.stores.postgres.objects import Backend, Catalog, Relation
+from stratus.sim.apps.stores.postgres.readers import system_table
 from stratus.sim.apps.stores.postgres.select import run_select
-from stratus.sim.apps.stores.postgres.state import Backend, Catalog, PostgresState, Relation
+from stratus.sim.apps.stores.postgres.state import PostgresState
 from stratus.sim.apps.stores.postgres.tables import setting_seconds
 from stratus.sim.apps.stores.postgres.tokens import split
 from stratus.sim.apps.stores.postgres.values import is_number, written

@@ -75,7 +75,14 @@ def execute(session: Session, text: str) -> Answer:
     Raises:
         PgError: it is wrong, not allowed, or takes too long.
     """
-    from stratus.sim.apps.stores.postgres import changing, controlling, defining  # noqa: F401
+    from stratus.sim.apps.stores.postgres import (  # noqa: F401
+        altering,
+        changing,
+        controlling,
+        defining,
+        dropping,
+        granting,
+    )
 
     parser = Parser(text)
     word = parser.peek().word()
