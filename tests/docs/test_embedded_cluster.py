@@ -31,7 +31,10 @@ def test_the_annotated_workloads_take_traffic() -> None:
         assert tick is not None
         found = tick.services["default", "shop"]
         assert found.rate == pytest.approx(20, rel=0.2)
-        assert found.error_rate == pytest.approx(0.01, abs=0.005)
+        # The share of errors wavers from tick to tick, about the one that is said.
+        ticks = [cluster.history.last(cluster.clock.now() - 5 * n) for n in range(8)]
+        shares = [t.services["default", "shop"].error_rate for t in ticks if t is not None]
+        assert sum(shares) / len(shares) == pytest.approx(0.01, abs=0.005)
         cluster.inject("any-scaled-to-zero", workload="store")
         cluster.advance(30)
         tick = cluster.history.last(cluster.clock.now())
