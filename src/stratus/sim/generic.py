@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from stratus.sim import answering
 from stratus.sim.containerworld import ABSENT, ContainerWorld, flag_ports
 from stratus.sim.controllers.common import controller_ref, spread
 from stratus.sim.filesystem import Node, Tree
 from stratus.sim.kubelet.environment import expand
+from stratus.sim.processes import HttpReply, Process, copied, fate, joined, written
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.registry import ImageBehaviour, ImageRegistry
 from stratus.sim.resolving import CLUSTER_DNS
@@ -34,38 +33,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: A pod annotation that sets how much memory its containers use (a quantity).
 MEMORY_ANNOTATION = "sim.stratus.dev/memory"
 MIB = 1048576.0
-#: Rounds of an endless loop whose output is kept.
-ROUNDS = 400
 
 Key = tuple[str, str]
-
-
-@dataclass(slots=True)
-class HttpReply:
-    """An answer to a request; status 0 when the process does not speak HTTP."""
-
-    status: int
-    body: str = ""
-
-
-@dataclass(slots=True)
-class Process:
-    """One start of a container's process: what it was given and what has become of it so far."""
-
-    argv: list[str]
-    env: dict[str, str]
-    started_at: float
-    restart: int
-    outcome: Outcome = field(default_factory=Outcome)
-    journal: list[Any] = field(default_factory=list)
-    files: Tree = field(default_factory=Tree)
-    #: What exec wrote, over the process's own files.
-    visited: Tree = field(default_factory=Tree)
-    ended_at: float | None = None
-    #: The image's own server is what runs (and not a shell or tool).
-    app: bool = False
-    #: Since when what it holds as a server is that of this process.
-    server_at: float = -1.0
 
 
 class GenericRuntime:
@@ -118,8 +87,8 @@ class GenericRuntime:
     def fork(self, control: ControlPlane) -> GenericRuntime:
         """Return a copy that lives in a forked control plane."""
         twin = copy.copy(self)
-        twin.running = {k: _copy(p) for k, p in self.running.items()}
-        twin.ended = {k: _copy(p) for k, p in self.ended.items()}
+        twin.running = {k: copied(p) for k, p in self.running.items()}
+        twin.ended = {k: copied(p) for k, p in self.ended.items()}
         twin.volumes = {k: t.clone() for k, t in self.volumes.items()}
         twin._names = {uid: dict(names) for uid, names in self._names.items()}
         twin.learned = dict(self.learned)
@@ -230,7 +199,7 @@ class GenericRuntime:
             for line in behaviour.log:
                 process.outcome.lines.append((0.0, "out", line + "\n"))
             process.outcome.exit_code = 0
-            return self._run(process)
+            return fate(process)
         if not own and not world.has_program(argv[0]) and world.read(argv[0]) is None:
             why = (
                 f"stat {argv[0]}: no such file or directory" if "/" in argv[0] else "executable file not found in $PATH"
@@ -238,7 +207,7 @@ class GenericRuntime:
             return self._refuse(process, f'{RUNC}exec: "{argv[0]}": {why}: unknown', 128)
         if self.control.dns.runs(container):
             process.outcome.exit_code = self.control.dns.boot(pod, container, process, world)
-            return self._run(process)
+            return fate(process)
         ports = world.serves(argv)
         if own and ports is None:
             ports = self.app_ports(pod, container, whole)
@@ -276,21 +245,21 @@ class GenericRuntime:
         if crash and process.env.get(crash.get("env", "")) == str(crash.get("value", "1")):
             outcome.lines.append((0.0, "err", f"{crash.get('message', 'crashed')}\n"))
             outcome.exit_code = int(crash.get("code", 1))
-            return self._run(process)
+            return fate(process)
         for need in behaviour.requires:
             if not any(process.env.get(name) for name in need["any"]):
                 outcome.lines.append((0.0, "err", f"{need['message']}\n"))
                 outcome.exit_code = int(need.get("code", 1))
-                return self._run(process)
+                return fate(process)
         limit = parse_quantity(((container.get("resources") or {}).get("limits") or {}).get("memory"))
         if limit and self._memory(pod, container, process) > limit:
             outcome.oom, outcome.exit_code, outcome.elapsed = True, 137, 0.8
-            return self._run(process)
+            return fate(process)
         for line in behaviour.log:
             outcome.lines.append((0.0, "out", line + "\n"))
         outcome.ports = ports
         outcome.program = process.argv[0]
-        return self._run(process)
+        return fate(process)
 
     def _step(self, pod: Obj, container: Obj, process: Process, horizon: float) -> Run:
         """(Re-)run the script up to the present."""
@@ -302,27 +271,7 @@ class GenericRuntime:
         process.outcome = shell.run_words(process.argv)
         program = process.outcome.program.rpartition("/")[2]
         process.app = bool(program) and program not in ("nc", "httpd", "python")
-        return self._run(process, horizon)
-
-    @staticmethod
-    def _run(process: Process, horizon: float = 0.0) -> Run:
-        outcome = process.outcome
-        if outcome.exit_code is not None:
-            reason = "OOMKilled" if outcome.oom else None
-            return Run(
-                exit_after=max(0.0, outcome.elapsed - horizon),
-                exit_code=outcome.exit_code,
-                reason=reason,
-                stops_after=0.0 if outcome.term_code is not None else None,
-                stop_code=outcome.term_code or 0,
-            )
-        graceful = process.app or outcome.term_code is not None or outcome.program == "python"
-        poll = max(0.05, outcome.elapsed - horizon) if outcome.waits else None
-        return Run(
-            stops_after=0.0 if graceful and not outcome.ignores_term else None,
-            stop_code=outcome.term_code or 0,
-            poll_after=poll,
-        )
+        return fate(process, horizon)
 
     def poll(self, pod: Obj, container: Obj) -> Run:
         """Go on with a script that waits for something around it."""
@@ -401,7 +350,8 @@ class GenericRuntime:
         if program == "nc":
             return HttpReply(0)
         if program in ("httpd", "python") and outcome.root:
-            return self._static(pod, container, process, bare, listing=program == "python")
+            world = ContainerWorld(self, pod, container, process)
+            return answering.static(world, outcome.root, bare, listing=program == "python")
         behaviour = self.behaviour(container)
         rules = behaviour.http or {}
         if self.registry.is_described(container["image"]) and not rules:
@@ -437,29 +387,10 @@ class GenericRuntime:
             process.server_at = process.started_at
         return state.talk(request, self.now(), peer)
 
-    def _static(self, pod: Obj, container: Obj, process: Process, path: str, *, listing: bool) -> HttpReply:
-        world = ContainerWorld(self, pod, container, process)
-        target = f"{process.outcome.root.rstrip('/')}/{path.lstrip('/')}".rstrip("/") or "/"
-        text = world.read(target)
-        if text is None and world.is_dir(target):
-            text = world.read(f"{target.rstrip('/')}/index.html")
-            if text is None and listing:
-                text = "".join(f"<li>{name}</li>\n" for name in world.list_dir(target))
-        if text is None:
-            return HttpReply(404, "404 Not Found\n")
-        return HttpReply(200, text)
-
     # probes
 
     def _probe_port(self, pod: Obj, container: Obj, value: Any) -> int | None:
-        if isinstance(value, int):
-            return value
-        if isinstance(value, str) and value.isdigit():
-            return int(value)
-        for declared in container.get("ports") or ():
-            if declared.get("name") == value:
-                return int(declared["containerPort"])
-        return None
+        return answering.port_of(container, value)
 
     def _listener(self, pod: Obj, port: int) -> Obj | None:
         key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
@@ -470,63 +401,10 @@ class GenericRuntime:
 
     def probe(self, pod: Obj, container: Obj, probe: Obj) -> ProbeResult:
         """Answer one probe."""
-        ip = pod.get("status", {}).get("podIP") or "127.0.0.1"
-        seconds = probe.get("timeoutSeconds") or 1
         if probe.get("exec") is not None:
-            return self._probe_exec(pod, container, probe["exec"].get("command") or [], float(seconds))
-        for kind in ("httpGet", "tcpSocket", "grpc"):
-            if probe.get(kind) is not None:
-                action, found = kind, probe[kind]
-                break
-        else:
-            return ProbeResult(True)
-        port = self._probe_port(pod, container, found.get("port"))
-        if port is None:
-            return ProbeResult(False, f"couldn't find port: {found.get('port')}")
-        host = found.get("host") or ip
-        listener = self._listener(pod, port)
-        refused = f"dial tcp {host}:{port}: connect: connection refused"
-        if action == "tcpSocket":
-            return ProbeResult(True) if listener is not None else ProbeResult(False, refused)
-        if action == "grpc":
-            # A plain web server does not get through the handshake.
-            plain = listener is not None and self.registry.is_described(listener["image"])
-            if listener is not None and not (plain and self.behaviour(listener).http):
-                return ProbeResult(True)
-            return ProbeResult(
-                False,
-                f'timeout: failed to connect service "{host}:{port}" within {seconds}s: context deadline exceeded',
-            )
-        scheme = (found.get("scheme") or "HTTP").lower()
-        path = found.get("path") or "/"
-        path = path if path.startswith("/") else f"/{path}"
-        url = f"{scheme}://{host}:{port}{path}"
-        if listener is None:
-            return ProbeResult(False, f'Get "{url}": {refused}')
-        if scheme == "https" and port not in (443, 8443, 6443, 9443, 10250):
-            return ProbeResult(False, f'Get "{url}": http: server gave HTTP response to HTTPS client')
-        reply = self._reply(pod, listener, port, path)
-        if not reply.status:
-            return ProbeResult(False, f'Get "{url}": EOF')
-        if 200 <= reply.status < 400:
-            return ProbeResult(True)
-        return ProbeResult(False, f"HTTP probe failed with statuscode: {reply.status}")
-
-    def _reply(self, pod: Obj, listener: Obj, port: int, path: str) -> HttpReply:
-        return self.http(pod, listener, port, "GET", path)
-
-    def _probe_exec(self, pod: Obj, container: Obj, argv: list[str], seconds: float) -> ProbeResult:
-        outcome = self._inside(pod, container, argv, "")
-        if isinstance(outcome, ExecResult):
-            # The runtime could not even start the command: that counts neither way.
-            number = hashlib.sha256(f"{pod['metadata']['uid']} {argv} {self.now()}".encode()).hexdigest()
-            start = f'rpc error: code = Unknown desc = failed to exec in container: failed to start exec "{number}": '
-            return ProbeResult(False, start + outcome.stderr.strip(), errored=True)
-        if outcome.exit_code is None or outcome.elapsed > seconds:
-            shown = f"{int(seconds)}s"
-            return ProbeResult(False, f'command timed out: "{" ".join(argv)}" timed out after {shown}')
-        text = "".join(t for _, _, t in outcome.lines)
-        return ProbeResult(outcome.exit_code == 0, text)
+            outcome = self._inside(pod, container, probe["exec"].get("command") or [], "")
+            return answering.by_command(self, pod, probe, outcome)
+        return answering.by_network(self, pod, container, probe, self._listener)
 
     # exec
 
@@ -573,27 +451,11 @@ class GenericRuntime:
         if process is None:
             return []
         end = process.ended_at if process.ended_at is not None else self.now()
-        pieces = [(at, text) for at, _, text in self._written(process, end - process.started_at)]
-        lines = [(process.started_at + at, text) for at, text in _lines(pieces)]
+        pieces = [(at, text) for at, _, text in written(process, end - process.started_at)]
+        lines = [(process.started_at + at, text) for at, text in joined(pieces)]
         if since is not None:
             lines = [entry for entry in lines if entry[0] >= since]
         return lines[-limit:] if limit >= 0 else lines
-
-    @staticmethod
-    def _written(process: Process, until: float) -> Iterable[tuple[float, str, str]]:
-        outcome = process.outcome
-        yield from (entry for entry in outcome.lines if entry[0] <= until + 1e-9)
-        if outcome.repeat is None:
-            return
-        begin, period, lines = outcome.repeat
-        if not lines or period <= 0:
-            return
-        last = int((until - begin) / period)
-        for number in range(max(1, last - ROUNDS), last + 1):
-            for at, stream, text in lines:
-                moment = begin + number * period + at
-                if moment <= until + 1e-9:
-                    yield moment, stream, text
 
     def _memory(self, pod: Obj, container: Obj, process: Process) -> float:
         wanted = (pod["metadata"].get("annotations") or {}).get(MEMORY_ANNOTATION)
@@ -609,31 +471,6 @@ class GenericRuntime:
         noise = spread(pod["metadata"]["uid"], container["name"], int(self.now() // 60))
         cpu = self.behaviour(container).cpu if process.app else 0.0001
         return cpu * (0.8 + 0.4 * noise), self._memory(pod, container, process) * (0.97 + 0.06 * noise)
-
-
-def _copy(process: Process) -> Process:
-    twin = copy.copy(process)
-    twin.journal = list(process.journal)
-    twin.files = process.files.clone()
-    twin.visited = process.visited.clone()
-    return twin
-
-
-def _lines(pieces: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Join pieces of output into lines; a line's moment is that of its first piece."""
-    lines: list[tuple[float, str]] = []
-    rest, began = "", 0.0
-    for at, text in pieces:
-        if not rest:
-            began = at
-        rest += text
-        while "\n" in rest:
-            line, _, rest = rest.partition("\n")
-            lines.append((began, line))
-            began = at
-    if rest:
-        lines.append((began, rest))
-    return lines
 
 
 __all__ = ["MEMORY_ANNOTATION", "GenericRuntime", "HttpReply", "Process", "flag_ports"]
