@@ -386,3 +386,40 @@ def test_two_autoscalers_for_the_same_pods(lab: Any) -> None:
     for name in ("one", "two"):
         assert told(lab, name)["ScalingActive"] == ("False", "AmbiguousSelector", text)
     assert happened(lab)["AmbiguousSelector"] == text
+
+
+def test_a_custom_resource_with_a_scale(lab: Any) -> None:
+    scale = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema, "subresources": {"scale": scale}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "farms.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "farms", "singular": "farm", "kind": "Farm"},
+            "versions": [version],
+        },
+    }
+    lab.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    lab.apply(deployment())
+    lab.advance(60)
+    farm: dict[str, Any] = {
+        "apiVersion": "example.com/v1", "kind": "Farm", "metadata": {"name": "f"}, "spec": {"replicas": 1},
+    }  # fmt: skip
+    path = "/apis/example.com/v1/namespaces/default/farms"
+    lab.request("POST", path, farm)
+    lab.apply(hpa("f", "f", scaleTargetRef={"apiVersion": "example.com/v1", "kind": "Farm", "name": "f"}))
+    lab.advance(20)
+    assert told(lab, "f")["ScalingActive"] == (
+        "False", "InvalidSelector", "the HPA target's scale is missing a selector",
+    )  # fmt: skip
+    lab.request("PATCH", f"{path}/f", {"status": {"selector": "app=w"}}, kind="application/merge-patch+json")
+    lab.advance(20)
+    assert lab.store.get("farms.example.com", "default", "f")["spec"]["replicas"] == 4

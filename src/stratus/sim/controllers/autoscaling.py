@@ -126,6 +126,10 @@ class AutoscalerController(Controller):
         if resource is not None and target is not None:
             return resource, target
         plural = resource or self._custom(ref["kind"], group)
+        own = self.store.get(plural, namespace, ref["name"]) if plural and not resource else None
+        if own is not None and "replicas" in (own.get("spec") or {}):
+            # A custom resource with a scale of the usual form.
+            return plural, own
         what = (
             f'{plural} "{ref["name"]}" not found'
             if plural
@@ -145,7 +149,11 @@ class AutoscalerController(Controller):
     # metrics
 
     def _compute(self, hpa: Obj, target: Obj, current: int, key: Key) -> tuple[Proposal, list[Obj], Condition]:
-        selector = target["spec"].get("selector")
+        selector = self._selector(target)
+        if selector is None:
+            self.event(hpa, "Warning", "SelectorRequired", "selector is required")
+            text = "the HPA target's scale is missing a selector"
+            raise _Failed("InvalidSelector", text, "selector is required")
         pods = self.control.index.select(key[0], selector)
         rivals = self._rivals(key, pods)
         if len(rivals) > 1:
@@ -176,6 +184,20 @@ class AutoscalerController(Controller):
         assert best is not None
         said = f"the HPA was able to successfully calculate a replica count from {best.name}"
         return best, metrics, ("ScalingActive", _TRUE, "ValidMetricFound", said)
+
+    @staticmethod
+    def _selector(target: Obj) -> Obj | None:
+        """Return whose pods a target's scale counts: a selector, or the text of one in a custom resource's status."""
+        found = target["spec"].get("selector")
+        if isinstance(found, dict):
+            return found if "matchLabels" in found or "matchExpressions" in found else {"matchLabels": found}
+        text = (
+            found or (target.get("status") or {}).get("selector") or (target.get("status") or {}).get("labelSelector")
+        )
+        if not isinstance(text, str) or not text:
+            return None
+        pairs = [part.partition("=")[::2] for part in text.replace("==", "=").split(",")]
+        return {"matchLabels": {name.strip(): value.strip() for name, value in pairs}}
 
     def _rivals(self, key: Key, pods: list[Obj]) -> set[Key]:
         """Return the autoscalers that have any of the pods for theirs; the others must have been looked at before."""
