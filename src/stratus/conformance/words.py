@@ -20,6 +20,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"), "TIME"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4}( UTC)?"), "TIME"),
     (re.compile(r"^([EWI])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ", re.MULTILINE), r"\1 "),
+    # What the client notes about how a watch of its own ended depends on the moment at which it did.
+    (re.compile(r"^[EWI] reflector\.go:\d+\] .*\n?", re.MULTILINE), ""),
     # A field of the documents, in YAML, JSON and describe; and the server's own words.
     (re.compile(r"(resourceVersion\"?[:=] ?\"?|Resource Version: +)\d+"), r"\1N"),
     # A generated pod of a generated ReplicaSet, and generated names alone.

@@ -180,6 +180,9 @@ class Lister:
             found = self.store.list(resource.stored, namespace)
         if labels or fields:
             found = [o for o in found if labels_match(labels, o["metadata"].get("labels")) and fields_match(fields, o)]
+        if asked == "0" and not query.get("continue") and not query.get("resourceVersionMatch"):
+            # Any version will do: that is what is at hand, whole.
+            limit = 0
         if 0 < limit < len(found):
             remaining = len(found) - limit
             found = found[:limit]
@@ -301,7 +304,9 @@ class Lister:
         if send.lower() in ("true", "1"):
             watch.start(None, self._selected(resource, namespace, select), True)
         elif version in ("", "0") and not send:
-            watch.start(None, self._selected(resource, namespace, select), False)
+            # Whoever takes any version is told where the objects of the beginning end.
+            told = version == "0" and query.flag("allowWatchBookmarks")
+            watch.start(None, self._selected(resource, namespace, select), told)
         else:
             watch.start(int(version or 0) or self.store.rv, None, False)
         return watch

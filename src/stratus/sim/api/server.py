@@ -377,7 +377,10 @@ class ApiServer:
                 self.authorize(user, "create", resource.name, path.namespace, "", group=resource.group)
             return reviews.answer(self, request, resource, path.namespace, user, query)
         verb = _verb(method, path.name, query)
-        homeless = resource.namespaced and not path.namespace and (path.name or verb == "create")
+        homeless = resource.namespaced and not path.namespace
+        if homeless and path.name:
+            raise no_resource()
+        homeless = homeless and verb == "create"
         if verb not in resource.verbs or homeless or (verb == "create" and path.name):
             raise method_not_allowed()
         if path.namespace and not resource.namespaced:
