@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 
 from stratus.kit.clock import iso
@@ -21,12 +20,9 @@ _SUBJECTS = {"g": ("Group", "group"), "u": ("User", "user"), "s": ("ServiceAccou
 
 def furnish_standing(store: Store, now: float) -> None:
     """Create what an API server finds or makes when it starts, where it is not there yet."""
-    for resource, obj in _made():
+    for resource, obj in _made(iso(now)):
         if store.get(resource, "", obj["metadata"]["name"]) is None:
-            made = copy.deepcopy(obj)
-            for condition in made["status"].get("conditions") or ():
-                condition["lastTransitionTime"] = iso(now)
-            store.create(resource, made)
+            store.create(resource, obj)
 
 
 class Registrations:
@@ -92,8 +88,9 @@ def _uid(seed: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
 
 
-@cache
-def _made() -> tuple[tuple[str, Obj], ...]:
+@lru_cache(maxsize=4)
+def _made(moment: str) -> tuple[tuple[str, Obj], ...]:
+    """Return the objects with their resources; stores share them, since nothing stored is ever changed in place."""
     data = json.loads(files("stratus.sim.schema").joinpath("standing.json").read_text("utf-8"))
     out = []
     for group, (priority, versions) in data["apiservices"].items():
@@ -111,6 +108,9 @@ def _made() -> tuple[tuple[str, Obj], ...]:
     out.append(("servicecidrs.networking.k8s.io", {**cidr, "metadata": meta, "status": {"conditions": [ready]}}))
     out += [(f"prioritylevelconfigurations.{_FLOW}", _level(n, v)) for n, v in data["prioritylevels"].items()]
     out += [(f"flowschemas.{_FLOW}", _schema(n, *v)) for n, v in data["flowschemas"].items()]
+    for _, obj in out:
+        for condition in obj["status"].get("conditions") or ():
+            condition["lastTransitionTime"] = moment
     return tuple(out)
 
 
