@@ -252,6 +252,18 @@ def test_memory() -> None:
     assert not run("stress --vm 1 --vm-bytes 32M", world).oom
 
 
+def test_curl_tells_what_it_does() -> None:
+    world = World(http=("reached", "10.0.0.1", (200, "body\n")))
+    told = run("curl -v -H 'X-A: b' http://web:8080/p", world)
+    assert told.stdout() == "body\n"
+    lines = told.stderr().splitlines()
+    for line in ("* Connected to web (10.0.0.1) port 8080", "> GET /p HTTP/1.1", "> Host: web:8080", "> X-A: b",
+                 "< HTTP/1.1 200 OK", "< Content-Length: 5"):  # fmt: skip
+        assert line in lines
+    world.answers["http"] = ("refused", "10.0.0.1", None)
+    assert "Connection refused" in run("curl -sv http://web/", world).stderr()
+
+
 def test_requests() -> None:
     world = World(
         http=lambda host, port, path, *rest: ("reached", "10.0.0.1", (404 if path == "/x" else 200, "body\n"))

@@ -209,15 +209,16 @@ class AppRuntime(GenericRuntime):
             cpu=program.cpu_idle,
             ports=frozenset(program.ports),
         )
-        if program.datastore is not None:
+        datastore = program.datastore or hosting.implied(program.protocol)
+        if datastore is not None:
             place = (proc.namespace, proc.workload)
             if place not in self.databases:
-                state = hosting.create(program.datastore)
+                state = hosting.create(datastore)
                 if state is not None:
                     self.databases[place] = state
             if place in self.databases:
                 boot = hosting.boot_of(pod, container, process.argv, process.env, self.now())
-                self.databases[place].boot(program.datastore, boot)
+                self.databases[place].boot(datastore, boot)
         return proc
 
     def _begin(self, pod: Obj, container: Obj, proc: Proc, process: Process) -> Run:

@@ -291,7 +291,7 @@ class Serving:
             return None
         if callee.demands_tls or (proc is not None and proc.pools.get(name, FREE)[0] > 1e-6):
             return None
-        stateful = callee.program.datastore is not None and proc is not None
+        stateful = proc is not None and self.runtime.state_of(callee) is not None
         if stateful and proc is not None and self.runtime.trouble(proc, name, callee, operation) is not None:
             return None
         found = self.outcome(callee, operation)
@@ -317,7 +317,7 @@ class Serving:
         trouble: Trouble | None = None
         if callee.demands_tls and proc is not None and name not in proc.tls:
             trouble = Trouble(not_tls(target.protocol, host, port))
-        elif proc is not None and (target.login is not None or callee.program.datastore is not None):
+        elif proc is not None and (target.login is not None or self.runtime.state_of(callee) is not None):
             trouble = self.runtime.trouble(proc, name, callee, operation)
         if trouble is not None:
             part = weight * trouble.share

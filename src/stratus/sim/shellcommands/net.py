@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from stratus.sim.shell import Forever, Shell
@@ -137,6 +138,31 @@ def _reason(status: int) -> str:
         return ""
 
 
+def _tell(
+    shell: Shell, kind: str, address: str, asked: str, host: str, port: int, headers: list[str], answer: Any
+) -> None:
+    """Write what `-v` tells of a request."""
+    if kind in ("no-host", "no-dns"):
+        shell.err(f"* Could not resolve host: {host}\n* shutting down connection #0\n")
+        return
+    shell.err(f"* Host {host}:{port} was resolved.\n* IPv4: {address}\n*   Trying {address}:{port}...\n")
+    if kind != "reached":
+        why = "Connection refused" if kind == "refused" else "Connection timed out"
+        shell.err(f"* connect to {address} port {port} failed: {why}\n* closing connection #0\n")
+        return
+    status, body = answer if answer is not None else (0, "")
+    shown = host if port in (80, 443) else f"{host}:{port}"
+    lines = [f"{asked} HTTP/1.1", f"Host: {shown}", "User-Agent: curl/8.9.1", "Accept: */*"]
+    lines += [h for h in headers if not h.lower().startswith("host:")]
+    shell.err(f"* Connected to {host} ({address}) port {port}\n" + "".join(f"> {line}\n" for line in lines) + "> \n")
+    if not status:
+        shell.err("* Empty reply from server\n* shutting down connection #0\n")
+        return
+    size = len(str(body).encode("utf-8", "surrogateescape"))
+    shell.err(f"< HTTP/1.1 {status} {_reason(status)}\n< Content-Length: {size}\n< \n")
+    shell.err(f"* Connection #0 to host {host} left intact\n")
+
+
 @program("curl")
 def _curl(shell: Shell, argv: list[str]) -> int:
     if "-V" in argv or "--version" in argv:
@@ -168,7 +194,9 @@ def _curl(shell: Shell, argv: list[str]) -> int:
         method = "HEAD"
     named = next((v.partition(":")[2].strip() for v in headers if v.partition(":")[0].lower() == "host"), "")
     insecure = "k" in options or "insecure" in options
-    kind, _address, answer = shell.ask("http", host, port, path, method, data, scheme, named, insecure)
+    kind, address, answer = shell.ask("http", host, port, path, method, data, scheme, named, insecure)
+    if set(options) & {"v", "verbose"}:
+        _tell(shell, kind, address, f"{method} {path}", f"{named or host}", port, headers, answer)
     form = options.get("w") or longs.get("--write-out") or ""
     body, code, status = "", 0, 0
     if kind in ("no-host", "no-dns"):

@@ -69,6 +69,11 @@ def generic(argv: list[str], env: Mapping[str, str]) -> Datastore | None:
     return Datastore(kind=kind)
 
 
+def implied(protocol: str) -> Datastore | None:
+    """Return the datastore that a program is by what it speaks, when its description says nothing of one."""
+    return Datastore(kind=protocol) if protocol in ("redis", "memcached") else None
+
+
 def port_of(datastore: Datastore) -> int:
     """Return where a datastore usually listens."""
     return _PORTS.get(datastore.kind, 0)

@@ -21,6 +21,8 @@ ALLOWING = {
     "cluster": frozenset({"root", "clusterAdmin", "clusterMonitor", "clusterManager", "__system"}),
     "kill": frozenset({"root", "clusterAdmin", "hostManager", "__system"}),
 }  # fmt: skip
+#: When the documents were written that are there at first, in seconds since the epoch.
+_BEGINNING = 1_767_600_000
 _EVERYWHERE = frozenset(
     {"root", "readAnyDatabase", "readWriteAnyDatabase", "userAdminAnyDatabase", "dbAdminAnyDatabase"}
 )
@@ -136,7 +138,7 @@ class Database(State):
     def identifier(self, now: float) -> dict[str, str]:
         """Return an identifier for a new document."""
         self.made += 1
-        return {"$oid": f"{int(now):08x}5b1f0c0000{self.made:06x}"}
+        return {"$oid": f"{int(now or _BEGINNING):08x}5b1f0c0000{self.made:06x}"}
 
     def indexes_of(self, path: str) -> dict[str, dict[str, Any]]:
         """Return a collection's indexes; when operations cost more than usual, those that helped are gone."""
