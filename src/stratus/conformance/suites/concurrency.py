@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from stratus.conformance.adoption import adopt, with_pods, with_replica_sets
@@ -27,6 +27,8 @@ PODS = re.compile(
 _HASHES = re.compile(rf"(?<=[a-z0-9])-{LETTERS}{{6,10}}(?![a-z0-9])")
 _HASH_LABEL = re.compile(r'"(pod-template-hash|controller-revision-hash|controller.kubernetes.io/hash)": "[\w-]+"')
 _TYPE = ("apiVersion", "kind")
+#: Finalizers that the garbage collector sets and takes away itself.
+COLLECTORS = frozenset({"orphan", "foregroundDeletion"})
 _ADDRESS = re.compile(r"\b10\.(96|244)\.\d+\.\d+\b")
 _PORT = re.compile(r'("nodePort": |: )3[0-2]\d{3}\b')
 _VERSIONS = re.compile(
@@ -163,6 +165,9 @@ class Play:
         match = RESOURCE.fullmatch(path)
         status, method = step["status"], step["method"]
         response = step.get("response")
+        body = step.get("body")
+        if match is not None and method == "POST" and status == 201 and isinstance(body, dict):
+            self._owners(path, (body.get("metadata") or {}).get("ownerReferences") or ())
         if match is None or not match[6]:
             if method == "POST" and status == 201 and isinstance(response, dict):
                 self._gone.discard(f"{path}/{(response.get('metadata') or {}).get('name')}")
@@ -176,8 +181,19 @@ class Play:
                 meta = {"name": match[6], **({"namespace": match[4]} if match[4] else {})}
                 meta |= {"uid": known["uid"]} if known.get("uid") else {}
                 self._world.place({"apiVersion": resource.group_version, "kind": resource.kind, "metadata": meta})
-        if status == 404 or (method == "DELETE" and status == 200 and (response or {}).get("kind") == "Status"):
+        held = ((response or {}).get("metadata") or {}).get("finalizers") if isinstance(response, dict) else None
+        if status == 404 or (method == "DELETE" and status == 200 and set(held or ()) <= COLLECTORS):
             self._gone.add(path)
+
+    def _owners(self, path: str, references: Iterable[Json]) -> None:
+        """Make anew the owners that a new object names and that the steps have deleted."""
+        for ref in references:
+            where = f"{path}/{ref['name']}"
+            match = RESOURCE.fullmatch(where)
+            if where in self._gone and match is not None and ref["uid"] not in self._ours:
+                self._gone.discard(where)
+                meta = {"name": ref["name"], "uid": ref["uid"], **({"namespace": match[4]} if match[4] else {})}
+                self._world.place({"apiVersion": ref["apiVersion"], "kind": ref["kind"], "metadata": meta})
 
     def _watched(self, answer: Answer, lines: list[Any]) -> str:
         got = [json.loads(line) for line in answer.text.splitlines() if line]
@@ -426,7 +442,11 @@ def _scaled(placed: dict[Key, Json], steps: list[Json]) -> None:
         if step.get("method") == "GET" and path.endswith("/scale") and isinstance(answer, dict):
             for key, obj in placed.items():
                 if key[2:] == (answer["metadata"].get("namespace", ""), answer["metadata"]["name"]) and "spec" in obj:
-                    placed[key] = {**obj, "spec": {**obj["spec"], "replicas": answer["spec"].get("replicas", 0)}}
+                    replicas, meta = answer["spec"].get("replicas", 0), obj["metadata"]
+                    if replicas != obj["spec"].get("replicas"):
+                        # It was seen only after the case had changed it.
+                        meta = {**meta, "generation": meta.get("generation", 2) - 1}
+                    placed[key] = {**obj, "metadata": meta, "spec": {**obj["spec"], "replicas": replicas}}
             return
         if step.get("method") not in (None, "GET"):
             return
@@ -496,7 +516,7 @@ def whole_of(document: Any) -> list[Json]:
 def _unmarked(obj: Json) -> Json:
     marks = ("deletionTimestamp", "deletionGracePeriodSeconds")
     meta = {k: v for k, v in obj["metadata"].items() if k not in marks}
-    held = [f for f in meta.pop("finalizers", ()) if f not in ("orphan", "foregroundDeletion")]
+    held = [f for f in meta.pop("finalizers", ()) if f not in COLLECTORS]
     return {**obj, "metadata": {**meta, "finalizers": held} if held else meta}
 
 
