@@ -10,10 +10,13 @@ from stratus.sim.api.podupdates import validate_ephemeral, validate_pod_resize
 from stratus.sim.api.resources import Resource
 from stratus.sim.api.rules import CREATE, UPDATE
 from stratus.sim.api.status import Problems
+from stratus.sim.api.statusrules import STATUS
 
 Obj = dict[str, Any]
 #: How many layers of the real server look at the metadata of a change; each tells what it finds.
 _LAYERS = {"Pod": 4, "Namespace": 2}
+#: Kinds whose rules for a change are not those for a new object and some more.
+_APART = ("Pod", "StatefulSet")
 
 
 def validate_create(resource: Resource, obj: Obj, problems: Problems) -> None:
@@ -35,9 +38,12 @@ def validate_update(resource: Resource, obj: Obj, old: Obj, subresource: str, pr
         custom.validate(resource.schema, obj, problems, old)
         return
     if subresource == "status":
+        reported = STATUS.get(resource.kind)
+        if reported is not None:
+            reported(obj, old, problems)
         return
     own = CREATE.get(resource.kind)
-    if own is not None and resource.kind != "Pod":
+    if own is not None and resource.kind not in _APART:
         own(obj, problems)
     rule = UPDATE.get(resource.kind)
     if resource.kind == "Pod" and subresource == "resize":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stratus.sim.api import internals
-from stratus.sim.api.fieldrules import maybe_one_of, non_negative
+from stratus.sim.api.fieldrules import dns_label, maybe_one_of, non_negative
 from stratus.sim.api.podvalidation import validate_template
 from stratus.sim.api.rulebase import (
     IMMUTABLE,
@@ -18,6 +18,7 @@ from stratus.sim.api.rulebase import (
     usable,
 )
 from stratus.sim.api.status import Problems
+from stratus.sim.api.storagerules import claim_spec
 
 Obj = dict[str, Any]
 _APPS = "io.k8s.api.apps.v1."
@@ -146,7 +147,10 @@ def _daemon_set_update(o: Obj, old: Obj, problems: Problems) -> None:
 
 
 def _stateful_set(o: Obj, problems: Problems) -> None:
-    spec = o["spec"]
+    _stateful_spec(o["spec"], problems, created=True)
+
+
+def _stateful_spec(spec: Obj, problems: Problems, *, created: bool) -> None:
     if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
         text = "must be 'OrderedReady' or 'Parallel'"
         problems.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), text)
@@ -172,10 +176,15 @@ def _stateful_set(o: Obj, problems: Problems) -> None:
     retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     for field in ("whenDeleted", "whenScaled"):
         here = f"spec.persistentVolumeClaimRetentionPolicy.{field}"
-        maybe_one_of(here, retention.get(field), ("Delete", "Retain"), problems)
+        maybe_one_of(here, retention.get(field), ("Retain", "Delete"), problems)
+    if created:
+        for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+            claim_spec(f"spec.volumeClaimTemplates[{index}].spec", claim.get("spec") or {}, problems)
     for field in ("replicas", "minReadySeconds"):
         non_negative(f"spec.{field}", spec.get(field), problems)
     non_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"), problems)
+    if created and spec.get("serviceName"):
+        dns_label("spec.serviceName", spec["serviceName"], problems)
     _stateful_template(spec, problems)
 
 
@@ -204,6 +213,7 @@ _STATEFUL_CHANGEABLE = (
 
 
 def _stateful_set_update(o: Obj, old: Obj, problems: Problems) -> None:
+    _stateful_spec(o["spec"], problems, created=False)
     a = {k: v for k, v in o["spec"].items() if k not in _STATEFUL_CHANGEABLE}
     b = {k: v for k, v in old["spec"].items() if k not in _STATEFUL_CHANGEABLE}
     if a != b:
