@@ -443,3 +443,61 @@ def _(k: Kube) -> None:
 def _(k: Kube) -> None:
     k("create job j --image=busybox:1.36 -- true")
     k("wait --for=condition=complete job/j --timeout=60s").is_("job.batch/j condition met")
+
+
+@change("set env --keys, set --dry-run, -c", "some keys of a ConfigMap; nothing kept when dry; one container")
+def _(k: Kube) -> None:
+    k.web()
+    k.config_map("settings", mode="fast", level="high")
+    k("set env deploy/web --from=configmap/settings --keys=MODE --dry-run=server")
+    same(container(k).get("env"), None)
+    k("set env deploy/web --from=configmap/settings --keys=mode -c nginx")
+    same([e["name"] for e in container(k)["env"]], ["MODE"])
+    k("set image deploy/web nginx=nginx:9 --dry-run=client")
+    same(k.image(), "nginx:1.27")
+
+
+@change("patch / label / annotate -f FILE, --local", "what files name; without a cluster")
+def _(k: Kube) -> None:
+    k.config_map("c", a="1")
+    name = k.file("c.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}})
+    k(f"label -f {name} x=y").is_("configmap/c labeled")
+    k(f"annotate -f {name} n=m").is_("configmap/c annotated")
+    k(["patch", "-f", name, "-p", '{"data":{"b":"2"}}']).is_("configmap/c patched")
+    found = k.get("configmaps", "c")
+    same((found["metadata"]["labels"], found["data"]), ({"x": "y"}, {"a": "1", "b": "2"}))
+    same(k(f"label -f {name} only=here --local -o json").json["metadata"]["labels"], {"only": "here"})
+
+
+@apply("apply to a status, with a failing document among good ones", "the good ones are applied, the bad one is told")
+def _(k: Kube) -> None:
+    good, bad = manifest(a="1"), manifest(a="2")
+    bad["metadata"] = {"name": "Not_A_Name"}
+    last = manifest(a="3")
+    last["metadata"] = {"name": "last"}
+    k.file("all.yaml", [good, bad, last])
+    k("apply -f all.yaml", code=1).says("configmap/c created", "configmap/last created").warns(
+        '"Not_A_Name" is invalid'
+    )
+    same({o["metadata"]["name"] for o in k.all("configmaps")}, {"c", "last", "kube-root-ca.crt"})
+
+
+@apply("diff --prune", "what apply --prune would remove")
+def _(k: Kube) -> None:
+    one, two = manifest(a="1"), manifest(a="2")
+    two["metadata"] = {"name": "d", "labels": {"app": "x"}}
+    k.file("all.yaml", [one, two])
+    k("apply -f all.yaml")
+    k.file("all.yaml", [one])
+    k("diff -f all.yaml --prune -l app=x --prune-allowlist=core/v1/ConfigMap", code=1).says("- name: d")
+    k.get("configmaps", "d")
+
+
+@wait("wait for several conditions, -f, --field-selector, without objects", "all must be met; none there is an error")
+def _(k: Kube) -> None:
+    k.web()
+    k("wait --for=condition=Available --for=condition=Progressing deploy/web --timeout=30s").says("condition met")
+    name = k.file("web.yaml", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}})
+    k(f"wait --for=condition=Available -f {name} --timeout=30s").is_("deployment.apps/web condition met")
+    k("wait --for=condition=Ready pod --field-selector=status.phase=Running --timeout=30s").says("condition met")
+    k("wait --for=condition=Ready pod -l none=here --timeout=1s", code=1).warns("no matching resources found")

@@ -366,3 +366,35 @@ def _(k: Kube) -> None:
     same((spec["minReplicas"], spec["maxReplicas"]), (2, 4))
     same(spec["metrics"][0]["resource"]["target"], {"type": "Utilization", "averageUtilization": 60})
     same(k.get("deployments.apps", "web")["spec"]["replicas"], 2, "replicas raised to the minimum")
+
+
+@create("create token --bound-object-kind", "the token is void once its pod is gone")
+def _(k: Kube) -> None:
+    k.pod("solo")
+    token = k("create token default --bound-object-kind=Pod --bound-object-name=solo").out.strip()
+    asking = ["--kubeconfig", bare(k), "--token", token, "auth", "whoami"]
+    k(asking).says(f"system:serviceaccount:{k.namespace}:default")
+    k("delete pod solo --now")
+    k(asking, code=1).warns("Unauthorized")
+
+
+@create("run --overrides", "a patch of the pod, merged or strategic; `--annotations`, `--privileged`")
+def _(k: Kube) -> None:
+    patch = '{"spec":{"nodeSelector":{"kubernetes.io/hostname":"node2"}}}'
+    k(["run", "solo", "--image=nginx:1.27", f"--overrides={patch}", "--annotations=note=x", "--privileged"])
+    k.settle()
+    pod = k.get("pods", "solo")
+    same((pod["spec"]["nodeName"], pod["metadata"]["annotations"]["note"]), ("node2", "x"))
+    same(pod["spec"]["containers"][0]["securityContext"], {"privileged": True})
+
+
+@create("expose --type, --session-affinity, --labels, --overrides", "further properties of the Service")
+def _(k: Kube) -> None:
+    k.web(replicas=1)
+    options = "--type=NodePort --session-affinity=ClientIP --labels=a=b --port=80 --protocol=UDP --name=x"
+    k(f"expose deployment web {options}")
+    found = k.get("services", "x")
+    same((found["spec"]["sessionAffinity"], found["metadata"]["labels"]), ("ClientIP", {"a": "b"}))
+    same((found["spec"]["ports"][0]["protocol"], found["spec"]["type"]), ("UDP", "NodePort"))
+    k(["expose", "deployment", "web", "--port=80", "--name=y", '--overrides={"spec":{"clusterIP":"None"}}'])
+    same(k.get("services", "y")["spec"]["clusterIP"], "None")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -270,7 +271,7 @@ def _(k: Kube) -> None:
     k.request("DELETE", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.{group}")
 
 
-def widget_definition(group: str, kind: str = "Widget") -> dict[str, object]:
+def widget_definition(group: str, kind: str = "Widget") -> dict[str, Any]:
     """Return a definition with columns, defaults, and a status to write."""
     condition = {"type": "object", "properties": {"type": {"type": "string"}, "status": {"type": "string"}}}
     spec = {
@@ -563,3 +564,22 @@ def _(k: Kube) -> None:
     )
     k(["kuberc", "view", "--kuberc", str(file)], KUBERC="on").says("name: output", "default: name")
     k(["get", "deploy", "--kuberc", str(file)], KUBERC="on").is_("deployment.apps/web")
+
+
+@get("get --template, --allow-missing-template-keys", "a key that is missing: shown as none, or refused")
+def _(k: Kube) -> None:
+    k.web()
+    k(["get", "deploy", "web", "--template={{.metadata.name}}{{.none}}"]).is_("web<no value>")
+    k(["get", "deploy", "web", "--template={{.none}}", "--allow-missing-template-keys=false"], code=1).warns(
+        "map has no entry"
+    )
+
+
+@describe("describe of what a user may not see", "refused with the real text, and what may be seen is still shown")
+def _(k: Kube) -> None:
+    k.web(replicas=1)
+    k("create rolebinding v --clusterrole=view --user=bob")
+    k("describe deploy web --as=bob").says("Name: web", "ScalingReplicaSet")
+    refused = f'User "bob" cannot list resource "secrets" in API group "" in the namespace "{k.namespace}"'
+    k("describe secrets --as=bob", code=1).warns(refused)
+    k("get nodes --as=bob", code=1).warns('cannot list resource "nodes" in API group "" at the cluster scope')

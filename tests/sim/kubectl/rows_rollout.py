@@ -10,6 +10,7 @@ import yaml
 
 from .bench import Kube, Section, holds, same
 from .rows_create import bare
+from .rows_read import widget_definition
 
 rollout = Section("Rollout, scale")
 nodes = Section("Nodes, certificates")
@@ -379,3 +380,35 @@ def _(k: Kube) -> None:
     k("get ns default -o name --request-timeout=20s --disable-compression --match-server-version=false").is_(
         "namespace/default"
     )
+
+
+@rollout("rollout, scale, set with -l, -f, --all", "several workloads at once")
+def _(k: Kube) -> None:
+    k.web("a")
+    k.web("b")
+    k("label deploy a b team=x")
+    k("scale deploy -l team=x --replicas=1").says("deployment.apps/a scaled", "deployment.apps/b scaled")
+    same([d["spec"]["replicas"] for d in k.all("deployments.apps")], [1, 1])
+    k("rollout restart deploy -l team=x").says("deployment.apps/a restarted", "deployment.apps/b restarted")
+    k("set env deploy --all MODE=fast").says("deployment.apps/a env updated", "deployment.apps/b env updated")
+    k("rollout status deploy -l team=x --timeout=60s").says(
+        'deployment "a" successfully', 'deployment "b" successfully'
+    )
+    name = k.file("a.yaml", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}})
+    k(f"scale -f {name} --replicas=3").is_("deployment.apps/a scaled")
+    same(k.get("deployments.apps", "a")["spec"]["replicas"], 3)
+
+
+@rollout("scale of a custom resource", "through the paths its definition names")
+def _(k: Kube) -> None:
+    group = f"{k.namespace}.example.com"
+    definition = widget_definition(group, "Pump")
+    scale = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
+    definition["spec"]["versions"][0]["subresources"] = {"scale": scale}
+    k.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+    body = {"apiVersion": f"{group}/v1", "kind": "Pump", "metadata": {"name": "p"}, "spec": {"size": 1}}
+    k.post(f"/apis/{group}/v1/namespaces/{k.namespace}/pumps", body)
+    k("scale pump/p --replicas=4").says("p scaled")
+    same(k.get(f"pumps.{group}", "p")["spec"]["size"], 4)
+    same(k("get pump p --subresource=scale -o jsonpath={.spec.replicas}").out, "4")
+    k.request("DELETE", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pumps.{group}")

@@ -202,3 +202,51 @@ def _(k: Kube) -> None:
     same((pod["spec"]["nodeName"], pod["spec"]["hostPID"], pod["spec"]["hostNetwork"]), ("node1", True, True))
     same(pod["spec"]["volumes"][0]["hostPath"]["path"], "/")
     same(pod["status"]["phase"], "Running")
+
+
+@logs("logs --since-time, --ignore-errors, --max-log-requests", "from a moment on; too many streams to follow")
+def _(k: Kube) -> None:
+    talker(k)
+    every = k("logs talk --timestamps").lines
+    moment = every[len(every) // 2].split()[0]
+    later = k(f"logs talk --timestamps --since-time={moment}").lines
+    holds(len(later) > 0 and later[0].split()[0] >= moment, f"{later[:1]} since {moment}")
+    k("create deployment many --image=busybox:1.36 --replicas=3 -- sleep 1000")
+    k.settle()
+    k("logs -f -l app=many --max-log-requests=2", code=1).warns("maximum allowed concurrency is 2")
+
+
+@streams("exec into a pod that waits or has ended", "why nobody can get in")
+def _(k: Kube) -> None:
+    k.pod("bad", image="nginx:does-not-exist")
+    k("exec bad -- ls", code=1).warns('container not found ("bad")')
+    k("run done --image=busybox:1.36 --restart=Never --command -- true")
+    k.settle()
+    k("exec done -- ls", code=1).warns("cannot exec into a container in a completed pod; current phase is Succeeded")
+
+
+@streams(
+    "port-forward of what cannot be reached", "no such pod; a pod that does not run; a port of a Service that has none"
+)
+def _(k: Kube) -> None:
+    k("port-forward pod/none 0:80", code=1).warns('pods "none" not found')
+    k.pod("bad", image="nginx:does-not-exist")
+    k("port-forward pod/bad 0:80", code=1).warns(
+        "unable to forward port because pod is not running. Current status=Pending"
+    )
+    k.web()
+    k("expose deployment web --port=8080 --target-port=80")
+    k("port-forward svc/web 0:9999", code=1).warns("does not have a service port 9999")
+
+
+@streams("debug --profile, --custom, --env", "capabilities of profiles; fields of one's own")
+def _(k: Kube) -> None:
+    k.pod("solo")
+    k("debug solo --image=busybox:1.36 --profile=netadmin -c net --env=A=b -- sleep 1000")
+    custom = k.file("own.yaml", "securityContext:\n  runAsUser: 1000\n")
+    k(f"debug solo --image=busybox:1.36 --profile=general --custom={custom} -c own -- sleep 1000")
+    k.settle()
+    net, own = k.get("pods", "solo")["spec"]["ephemeralContainers"]
+    same(sorted(net["securityContext"]["capabilities"]["add"]), ["NET_ADMIN", "NET_RAW"])
+    same((net["env"], own["securityContext"]["runAsUser"]), ([{"name": "A", "value": "b"}], 1000))
+    same(len(k.get("pods", "solo")["status"]["ephemeralContainerStatuses"]), 2)
