@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 import secrets
 import threading
 from collections.abc import Callable
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 BODY_LIMIT = 3 * 1024 * 1024
 #: Bytes of a stream that are written at once.
 _PIECE = 256 * 1024
+#: Connections that may wait to be accepted.
+_BACKLOG = 1024
 #: Requests that are worked on at once; most of them wait for the lock, or for a webhook.
 _WORKERS = 64
 
 T = TypeVar("T")
+_LOG = logging.getLogger("stratus.sim.http")
 
 
 class HttpError(StratusError):
@@ -57,6 +61,8 @@ class HttpFront:
         self.host = host
         self.port = port
         self.lock = lock
+        #: Seconds that the body of a request may take to arrive.
+        self.patience = 60.0
         self.identity = (
             tls_files.make_identity(
                 (host, "localhost", "127.0.0.1"),
@@ -189,18 +195,32 @@ class HttpFront:
     async def _serve(self) -> None:
         from aiohttp import web
 
+        from stratus.sim import httphandler
+
         self._stop = asyncio.Event()
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="stratus-request")
         self._streams = Streams(self._locked, self._stop)
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_route("*", "/{path:.*}", self._entry)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=0.5, logger=httphandler.QUIET,
+            handler_cancellation=True,
+            lingering_time=2.0,
+            max_line_size=httphandler.LINE, max_field_size=httphandler.FIELD, max_headers=httphandler.HEADERS,
+        )  # fmt: skip
         await runner.setup()
+        listener: asyncio.Server | None = None
+
+        def connected() -> asyncio.Protocol:
+            made: Any = runner.server()  # type: ignore[misc]
+            made.__class__ = httphandler.Handler
+            return made  # type: ignore[no-any-return]
+
         try:
             context = tls_files.server_context(self.identity) if self.identity is not None else None
-            site = web.TCPSite(runner, self.host, self.port, ssl_context=context)
-            await site.start()
-            self.port = runner.addresses[0][1]
+            loop = asyncio.get_running_loop()
+            listener = await loop.create_server(connected, self.host, self.port, ssl=context, backlog=_BACKLOG)
+            self.port = listener.sockets[0].getsockname()[1]
             self._ready.set()
             await self._stop.wait()
             for changed in self._open.values():
@@ -209,6 +229,8 @@ class HttpFront:
                 # Streams say goodbye themselves, so that clients see an end and not a broken connection.
                 await asyncio.wait(list(self._open), timeout=1.0)
         finally:
+            if listener is not None:
+                listener.close()
             await runner.cleanup()
             # TLS says goodbye and waits for an answer; whoever is still there by now is not waited for.
             for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
@@ -242,14 +264,17 @@ class HttpFront:
         from aiohttp import web
 
         try:
-            body = await request.read()
+            async with asyncio.timeout(self.patience):
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            text = f"Request entity too large: limit is {BODY_LIMIT}"
-            status = {
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": text,
-                "reason": "RequestEntityTooLarge", "code": 413,
-            }  # fmt: skip
-            return web.json_response(status, status=413)
+            return _refusal(413, "RequestEntityTooLarge", f"Request entity too large: limit is {BODY_LIMIT}")
+        except TimeoutError:
+            return _refusal(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
+        except web.RequestPayloadError as error:
+            return _refusal(400, "BadRequest", f"the body of the request cannot be read: {error}")
+        except ConnectionError:
+            # Whoever began the request is gone: nobody is there to be answered.
+            return _refusal(400, "BadRequest", "the body of the request ended too early")
         headers = {k.lower(): v for k, v in request.headers.items()}
         groups = request.headers.getall("Impersonate-Group", [])
         if groups:
@@ -263,7 +288,13 @@ class HttpFront:
                 _ = answer.body  # serialised under the lock: the objects are not touched afterwards
             return answer
 
-        answer = await self._locked(handle)
+        try:
+            answer = await self._locked(handle)
+        except StratusError as error:
+            return _refusal(500, "InternalError", f"Internal error occurred: {error}")
+        except Exception as error:
+            _LOG.exception("a request could not be answered: %s %s", request.method, request.path)
+            return _refusal(500, "InternalError", f"Internal error occurred: {type(error).__name__}: {error}")
         if isinstance(answer, Response):
             out = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
             if answer.content_type:
@@ -315,7 +346,7 @@ class HttpFront:
                 changed.clear()
                 data, done = await self._locked(look)
                 if data:
-                    await self._write(out, stream, data)
+                    await self._write(out, stream, data, changed)
                 if done:
                     break
                 wait = None
@@ -328,13 +359,11 @@ class HttpFront:
                         break
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), wait)
+            await out.write_eof()
+        except (ConnectionError, asyncio.CancelledError):
             if isinstance(stream, Watch) and stream.overrun:
                 # Too slow: the connection is cut, and the client has to list again.
                 self._cut(request)
-            else:
-                await out.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
         finally:
             stream.on_ready = None
             with contextlib.suppress(asyncio.CancelledError):
@@ -342,16 +371,32 @@ class HttpFront:
             self._open.pop(task, None)
         return out
 
-    async def _write(self, out: web.StreamResponse, stream: Watch | LogStream, data: bytes) -> None:
-        """Send a piece of a stream; while the reader is slow, the stream is told so."""
+    async def _write(
+        self, out: web.StreamResponse, stream: Watch | LogStream, data: bytes, changed: asyncio.Event
+    ) -> None:
+        """Send a piece of a stream; while the reader is slow, the stream is told so.
+
+        Raises:
+            ConnectionError: the reader is gone, or so slow that the stream gave it up.
+        """
         for at in range(0, len(data), _PIECE):
             writing = asyncio.ensure_future(out.write(data[at : at + _PIECE]))
-            done, _ = await asyncio.wait((writing,), timeout=0)
-            if not done and isinstance(stream, Watch):
-                stream.slow = True
+            waiting = asyncio.ensure_future(changed.wait())
             try:
+                await asyncio.wait((writing,), timeout=0)
+                while not writing.done() and isinstance(stream, Watch):
+                    stream.slow = True
+                    changed.clear()
+                    if waiting.done():
+                        waiting = asyncio.ensure_future(changed.wait())
+                    await asyncio.wait((writing, waiting), return_when=asyncio.FIRST_COMPLETED)
+                    if stream.overrun:
+                        raise ConnectionResetError("the reader is too slow")
                 await writing
             finally:
+                changed.set()
+                for task in (writing, waiting):
+                    task.cancel()
                 if isinstance(stream, Watch):
                     stream.slow = False
 
@@ -360,6 +405,19 @@ class HttpFront:
         transport: Any = request.transport
         if transport is not None:
             transport.abort()
+
+
+def _refusal(code: int, reason: str, text: str) -> web.StreamResponse:
+    """Return a refusal after which the connection ends: what is left of the request is not read."""
+    from aiohttp import web
+
+    status = {
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": text, "reason": reason,
+        "code": code,
+    }  # fmt: skip
+    answer = web.json_response(status, status=code)
+    answer.force_close()
+    return answer
 
 
 __all__ = ["BODY_LIMIT", "HttpError", "HttpFront", "exit_status"]

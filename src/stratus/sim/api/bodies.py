@@ -16,6 +16,8 @@ from stratus.sim.schema.decode import DecodeError, Decoder, Parsed, parse_json
 from stratus.sim.schema.types import Type
 
 Obj = dict[str, Any]
+#: Values in a YAML document whose aliases are written out.
+UNFOLDED_LIMIT = 1_000_000
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 
 
@@ -104,7 +106,23 @@ def load_yaml(body: bytes) -> Any:
     """
     import yaml
 
-    return json.loads(json.dumps(yaml.load(body, Loader=_loader()), default=str))  # noqa: S506 - a SafeLoader
+    found = yaml.load(body, Loader=_loader())  # noqa: S506 - a SafeLoader
+    if _unfolded(found, {}) > UNFOLDED_LIMIT:
+        raise yaml.MarkedYAMLError(problem="document contains excessive aliasing")
+    return json.loads(json.dumps(found, default=str))
+
+
+def _unfolded(value: Any, known: dict[int, int]) -> int:
+    """Return how many values there are once all aliases are written out; an alias to what holds it is endless."""
+    if not isinstance(value, dict | list):
+        return 1
+    seen = known.get(id(value))
+    if seen is not None:
+        return seen
+    known[id(value)] = UNFOLDED_LIMIT + 1
+    size = 1 + sum(_unfolded(item, known) for item in (value.values() if isinstance(value, dict) else value))
+    known[id(value)] = size
+    return size
 
 
 def read_yaml(body: bytes, kind: str) -> Any:

@@ -64,4 +64,7 @@ def parse(path: str) -> Path | None:
     ):
         namespace, parts = parts[1], parts[2:]
     parts += [""] * (3 - len(parts))
+    if any("/" in part or part in (".", "..") for part in (namespace, *parts[:3])):
+        # No name can be that; what was meant as a way out of here leads to no resource.
+        return Path(group, version, "", "/")
     return Path(group, version, namespace, parts[0], parts[1], parts[2], "/".join(parts[3:]))

@@ -24,6 +24,8 @@ PIECE = 64 * 1024
 #: Largest message a client may send.
 MESSAGE_LIMIT = 3 * 1024 * 1024
 SPDY = "SPDY/3.1"
+#: Seconds to wait for the other side's goodbye.
+CLOSING = 2.0
 #: What is spoken on the streams of SPDY.
 _COMMANDS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 _FORWARD = "portforward.k8s.io"
@@ -99,7 +101,7 @@ class Streams:
         if dialect is None:
             return web.Response(status=403)
         names = (dialect.name,) if dialect.name else ()
-        socket = web.WebSocketResponse(protocols=names, max_msg_size=MESSAGE_LIMIT)
+        socket = web.WebSocketResponse(protocols=names, max_msg_size=MESSAGE_LIMIT, timeout=CLOSING)
         await socket.prepare(request)
         wire = SocketWire(socket)
         with contextlib.suppress(ConnectionError):
@@ -179,16 +181,17 @@ class Streams:
             if writer.done():
                 return writer.result()
             if reader.done():
-                # The client is gone: what reads its input to the end has now all of it.
                 with contextlib.suppress(ConnectionError):
                     reader.result()
-                await self._locked(opened.end)
             return None
         finally:
             opened.on_ready = None
             for task in (reader, writer, stop):
                 task.cancel()
             await asyncio.gather(reader, writer, stop, return_exceptions=True)
+            if opened.status is None and not self._stopping.is_set():
+                # The client is gone: what reads its input to the end has now all of it.
+                await self._locked(opened.end)
             await self._locked(opened.close)
 
     # port-forward over channels
@@ -241,7 +244,7 @@ class Streams:
     async def _tunnel(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
         from aiohttp import web
 
-        socket = web.WebSocketResponse(protocols=(channels.TUNNEL,), max_msg_size=MESSAGE_LIMIT)
+        socket = web.WebSocketResponse(protocols=(channels.TUNNEL,), max_msg_size=MESSAGE_LIMIT, timeout=CLOSING)
         await socket.prepare(request)
         with contextlib.suppress(ConnectionError):
             await self._spdy(SocketWire(socket), upgrade)
