@@ -113,6 +113,7 @@ def _(k: Kube) -> None:
         ]
     )
     same(container(k)["name"], "nginx")
+    k.settle(60)
     k(["patch", "deploy", "web", "-p", '{"metadata":{"labels":{"app":"web"}}}']).is_(
         "deployment.apps/web patched (no change)"
     )
