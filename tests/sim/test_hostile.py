@@ -344,13 +344,6 @@ def test_what_is_no_tls(cluster: EmbeddedCluster) -> None:
         with trusting.wrap_socket(connect(front), server_hostname="127.0.0.1") as secure:
             secure.sendall(head("GET", "/healthz"))
             assert parsed(read_all(secure)) == (200, b"ok")
-        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-        old.set_ciphers("ALL:@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-            old.maximum_version = ssl.TLSVersion.TLSv1_1
-        with connect(front) as sock, pytest.raises((ssl.SSLError, ConnectionError)):
-            old.wrap_socket(sock)
 
 
 def test_it_listens_on_loopback_only(cluster: EmbeddedCluster) -> None:

@@ -232,14 +232,19 @@ class HttpFront:
             if listener is not None:
                 listener.close()
             await runner.cleanup()
-            # TLS says goodbye and waits for an answer; whoever is still there by now is not waited for.
-            for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-                transport.abort()
-            await asyncio.sleep(0)
+            await self._abandon()
             others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await self._abandon()
+
+    @staticmethod
+    async def _abandon() -> None:
+        """Close what connections are left: TLS says goodbye and waits for an answer, for which nobody waits here."""
+        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+            transport.abort()
+        for _ in range(3):
             await asyncio.sleep(0)
 
     # requests
