@@ -21,7 +21,9 @@ _REVIEWS = frozenset(
     }
 )
 #: Readable by the verb, and yet more than reading.
-_CLOSED = frozenset({"secrets", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"})
+_CLOSED = frozenset(
+    {"secrets", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy"}
+)
 
 
 def may(user: str, groups: tuple[str, ...], verb: str, resource: str, namespace: str, name: str) -> bool:

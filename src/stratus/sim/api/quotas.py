@@ -111,7 +111,7 @@ def _across_namespaces(spec: Obj) -> bool:
 
 
 def _matches(expression: Obj, pod: Obj) -> bool:
-    scope, operator = expression.get("scopeName"), expression.get("operator", "Exists")
+    scope, operator = str(expression.get("scopeName")), expression.get("operator", "Exists")
     spec, values = pod["spec"], expression.get("values") or ()
     if scope == "PriorityClass":
         have = spec.get("priorityClassName") or ""
@@ -122,7 +122,7 @@ def _matches(expression: Obj, pod: Obj) -> bool:
             "DoesNotExist": not have,
         }
         return found.get(operator, False)
-    deadline = spec.get("activeDeadlineSeconds") is not None
+    deadline: bool = spec.get("activeDeadlineSeconds") is not None
     if scope in ("Terminating", "NotTerminating"):
         return deadline == (scope == "Terminating")
     if scope in ("BestEffort", "NotBestEffort"):
