@@ -100,6 +100,7 @@ class Lab:
         self.runtime = GenericRuntime(registry)
         self.control = ControlPlane(self.store, self.clock, rng, registry, self.runtime)
         self.api = ApiServer(self.store, self.clock, rng=rng, drain=self.control.drain, log_backend=self._logs)
+        self.control.admit = self.api.admit_pod
         self.control.drain()
         self.cluster = KubeCluster(in_process_api_client(self.api))
         self.attempts: list[Attempt] = []

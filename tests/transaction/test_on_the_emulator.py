@@ -44,6 +44,7 @@ class Room:
         registry = ImageRegistry()
         self.control = ControlPlane(self.store, self.clock, rng, registry, GenericRuntime(registry))
         self.api = ApiServer(self.store, self.clock, rng=rng, drain=self.control.drain)
+        self.control.admit = self.api.admit_pod
         self.client = in_process_api_client(self.api)
         self.cluster = KubeCluster(self.client)
         self.journal = journal
