@@ -51,8 +51,9 @@ class Eyes:
         return case, diagnosis, chosen
 
     def kubectl(self, line: str) -> None:
-        namespace = self.kube.reader.list("Service", None)[-1]["metadata"]["namespace"]
-        for write in compile_command(line, namespace=namespace, reader=self.kube.reader, clock=self.sim.clock).writes:
+        for write in compile_command(
+            line, namespace=self.sim.namespace, reader=self.kube.reader, clock=self.sim.clock
+        ).writes:
             self.kube.writer.write(write)
 
 
