@@ -127,6 +127,17 @@ class ContainerWorld(ContainerFiles):
         return self.runtime.app_ports(self.pod, self.container, self.process.env)
 
     def _nginx_ports(self) -> frozenset[int]:
+        # What the image brings is read once; only what was mounted or written makes a container differ from it.
+        plain = not any(layer.nodes for layer in self.layers) and self.mount_of("/etc/nginx/conf.d") is None
+        if plain and not any(where.startswith("/etc/nginx") for where, _, _ in self.mounts()):
+            known = self.runtime.image_ports
+            image = self.container["image"]
+            if image not in known:
+                known[image] = self._listening()
+            return known[image]
+        return self._listening()
+
+    def _listening(self) -> frozenset[int]:
         found = set()
         for path in self._below("/etc/nginx"):
             text = self.read(path) or ""
