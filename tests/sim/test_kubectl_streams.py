@@ -121,7 +121,8 @@ def test_cp_both_ways_keeps_every_byte(carried: World, tmp_path: Path) -> None:
     assert (tmp_path / "back" / "a.bin").read_bytes() == data
     assert (tmp_path / "back" / "sub" / "b.txt").read_text() == "b\n"
     told = carried.run(f"cp web:/etc/hostname {tmp_path / 'hn'}")
-    assert told == "tar: removing leading '/' from member names\n"
+    # kubectl stops listening when it has the file: it does not always hear what tar says beside it.
+    assert told in ("", "tar: removing leading '/' from member names\n")
     assert (tmp_path / "hn").read_text() == "web\n"
     assert '"tar": executable file not found' in carried.run(f"cp {tree / 'a.bin'} bare:/x", code=1)
 
@@ -263,8 +264,9 @@ def test_the_python_client_execs_and_forwards(world: World) -> None:
         opened.append(shell.sock)
         shell.write_stdin("echo one\n")
         assert shell.readline_stdout(timeout=PATIENCE) == "one"
-        shell.write_stdin("echo two >&2\nexit 3\n")
+        shell.write_stdin("echo two >&2\n")
         assert shell.readline_stderr(timeout=PATIENCE) == "two"
+        shell.write_stdin("exit 3\n")
         shell.run_forever(timeout=PATIENCE)
         assert shell.returncode == 3
         ports = portforward(core.connect_get_namespaced_pod_portforward, "web", "default", ports="80,81")
