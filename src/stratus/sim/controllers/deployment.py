@@ -79,6 +79,18 @@ def _same_template(rs: Obj, deployment: Obj) -> bool:
     return labels == (other.pop("labels", None) or {}) and meta == other
 
 
+def _acknowledged(change: Change) -> bool:
+    """Tell whether a ReplicaSet's controller has only noted that it has seen the spec, with the counts as they were."""
+    before, after = change.previous, change.object
+    if before is None or change.type != "MODIFIED" or before.get("spec") != after.get("spec"):
+        return False
+    if {**before["metadata"], "resourceVersion": ""} != {**after["metadata"], "resourceVersion": ""}:
+        return False
+    old, new = dict(before.get("status") or {}), dict(after.get("status") or {})
+    seen = old.pop("observedGeneration", None), new.pop("observedGeneration", None)
+    return seen[0] is not None and old == new
+
+
 class DeploymentController(Controller):
     """Deployments and their ReplicaSets."""
 
@@ -101,7 +113,8 @@ class DeploymentController(Controller):
         elif change.resource == "replicasets.apps":
             owner = controller_ref(change.object)
             if owner is not None and owner["kind"] == "Deployment":
-                self.enqueue((namespace, owner["name"]))
+                if not _acknowledged(change):
+                    self.enqueue((namespace, owner["name"]))
             elif owner is None and change.type != "DELETED":
                 labels = change.object["metadata"].get("labels")
                 for candidate in self.store.list("deployments.apps", namespace):

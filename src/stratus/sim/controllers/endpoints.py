@@ -39,6 +39,9 @@ def _port_holders(pod: Obj) -> list[Obj]:
     return [*pod["spec"].get("containers", ()), *sidecars]
 
 
+ENDED = ("Succeeded", "Failed")
+
+
 class EndpointsController(Controller):
     """Services, and the pods behind them."""
 
@@ -320,11 +323,13 @@ def _endpoint(pod: Obj, publish: bool, service: str, zone: str) -> Obj:
 def _same(before: Obj, after: Obj) -> bool:
     """Tell whether a change of a pod cannot matter to any Service."""
     old, new = before.get("status", {}), after.get("status", {})
+    if not old.get("podIP") and not new.get("podIP"):
+        return bool(before["metadata"].get("labels") == after["metadata"].get("labels"))
     return (
         before["metadata"].get("labels") == after["metadata"].get("labels")
         and before["metadata"].get("deletionTimestamp") == after["metadata"].get("deletionTimestamp")
         and old.get("podIP") == new.get("podIP")
-        and old.get("phase") == new.get("phase")
+        and (old.get("phase") in ENDED) == (new.get("phase") in ENDED)
         and is_true(before, "Ready") == is_true(after, "Ready")
         and before["spec"].get("nodeName") == after["spec"].get("nodeName")
     )

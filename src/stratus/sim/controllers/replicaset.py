@@ -17,6 +17,7 @@ from stratus.sim.controllers.common import (
     matches,
     owner_reference,
     pod_active,
+    pod_finished,
     pod_from_template,
     ready_since,
     suffix,
@@ -240,24 +241,16 @@ class ReplicaSetController(Controller):
 
 
 def _counts_alike(before: Obj, after: Obj) -> bool:
-    """Tell whether a change of a pod cannot matter to the ReplicaSet that has it, or might have it."""
+    """Tell whether a change of a pod cannot matter to the ReplicaSet that has it, or might have it.
+
+    A pod on its way out is only counted as such, so its readiness does not matter any more, but whether it has ended.
+    """
     old, new = before["metadata"], after["metadata"]
+    leaving = "deletionTimestamp" in new
     return bool(
         old.get("labels") == new.get("labels")
         and old.get("ownerReferences") == new.get("ownerReferences")
-        and ("deletionTimestamp" in old) == ("deletionTimestamp" in new)
-        and before.get("status", {}).get("phase") == after.get("status", {}).get("phase")
-        and condition(before, "Ready") == condition(after, "Ready")
-    )
-
-
-def _alike(before: Obj, after: Obj) -> bool:
-    """Tell whether two versions of a pod are one to a ReplicaSet: it looks at phase, readiness, owner and labels."""
-    old, new = before["metadata"], after["metadata"]
-    return bool(
-        old.get("deletionTimestamp") == new.get("deletionTimestamp")
-        and old.get("ownerReferences") == new.get("ownerReferences")
-        and old.get("labels") == new.get("labels")
-        and (before.get("status") or {}).get("phase") == (after.get("status") or {}).get("phase")
-        and condition(before, "Ready") == condition(after, "Ready")
+        and ("deletionTimestamp" in old) == leaving
+        and pod_finished(before) == pod_finished(after)
+        and (leaving or condition(before, "Ready") == condition(after, "Ready"))
     )
