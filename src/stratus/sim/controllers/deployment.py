@@ -101,6 +101,7 @@ class DeploymentController(Controller):
     def __init__(self, control: ControlPlane) -> None:
         super().__init__(control)
         self._as_of = -1
+        self._compared: dict[str, tuple[Obj, Obj, bool]] = {}
         self._told: Obj | None = None
 
     def on_change(self, change: Change) -> None:
@@ -111,6 +112,8 @@ class DeploymentController(Controller):
             if change.previous is None or change.previous is not self._told or self._done(change):
                 self.enqueue(key_of(change.object))
         elif change.resource == "replicasets.apps":
+            if change.type == "DELETED":
+                self._compared.pop(change.object["metadata"]["uid"], None)
             owner = controller_ref(change.object)
             if owner is not None and owner["kind"] == "Deployment":
                 if not _acknowledged(change):
@@ -193,8 +196,18 @@ class DeploymentController(Controller):
         return [rs for rs in found if rs is not None]
 
     def _new_set(self, deployment: Obj, sets: list[Obj]) -> Obj | None:
-        equal = [rs for rs in sets if _same_template(rs, deployment)]
+        equal = [rs for rs in sets if self._fits(rs, deployment)]
         return min(equal, key=_age) if equal else None
+
+    def _fits(self, rs: Obj, deployment: Obj) -> bool:
+        """Tell whether a ReplicaSet has the Deployment's template; templates that are as they were are not compared."""
+        mine, wanted = rs["spec"]["template"], deployment["spec"]["template"]
+        known = self._compared.get(rs["metadata"]["uid"])
+        if known is not None and known[0] is mine and known[1] is wanted:
+            return known[2]
+        fits = _same_template(rs, deployment)
+        self._compared[rs["metadata"]["uid"]] = (mine, wanted, fits)
+        return fits
 
     def _existing(self, deployment: Obj, sets: list[Obj]) -> Obj | None:
         """Return the new ReplicaSet if it is there, with its revision and the Deployment's brought up to date."""
