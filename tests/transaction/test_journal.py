@@ -303,6 +303,16 @@ def test_overlapping_transactions_are_cut_only_between_them(opener, tmp_path):
         assert journal.prune(100.0, tmp_path / "2.gz") == 4
 
 
+def test_an_old_transaction_that_reaches_behind_the_cut_stays(opener, tmp_path):
+    with opener() as journal:
+        begin(journal, "old")
+        begin(journal, "open")
+        journal.append("old", 1, 2.0, "ended", result="undone", body={})
+        assert journal.prune(50.0, tmp_path / "1.gz") == 0
+        assert journal.list() == ("old", "open")
+        assert journal.verify() == 3
+
+
 def test_an_archive_is_never_overwritten_and_a_damaged_journal_not_pruned(opener, tmp_path):
     with opener() as journal:
         ended(journal, "old", 1.0, 2.0)

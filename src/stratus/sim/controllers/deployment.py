@@ -116,7 +116,8 @@ class DeploymentController(Controller):
                 self._compared.pop(change.object["metadata"]["uid"], None)
             owner = controller_ref(change.object)
             if owner is not None and owner["kind"] == "Deployment":
-                if not _acknowledged(change):
+                # What it has just asked of a ReplicaSet is news to that one's controller only.
+                if change.previous is None or (change.previous is not self._told and not _acknowledged(change)):
                     self.enqueue((namespace, owner["name"]))
             elif owner is None and change.type != "DELETED":
                 labels = change.object["metadata"].get("labels")
@@ -332,7 +333,9 @@ class DeploymentController(Controller):
         changed = with_meta(with_spec(rs, replicas=replicas), annotations=wanted)
         if before != replicas:
             changed = released(changed, "spec", "replicas")
+        self._told = self.store.get("replicasets.apps", *key_of(rs))
         self.store.update("replicasets.apps", changed)
+        self._told = None
         if before == replicas:
             return False
         way = "up" if replicas > before else "down"
