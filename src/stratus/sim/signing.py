@@ -39,7 +39,7 @@ class Signer:
         self._store = store
         self._authority = authority
         self._waiting: dict[str, None] = {}
-        self._end = store.subscribe(self._on_change)
+        self._end = store.subscribe(self._on_change, REQUESTS)
 
     def close(self) -> None:
         """Stop following the store."""

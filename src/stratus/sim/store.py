@@ -143,7 +143,8 @@ class Store:
         self._free: dict[tuple[str, str], dict[str, None]] = {}
         self._log: dict[str, list[Change]] = {}
         self._dropped: dict[str, int] = {}
-        self._subscribers: list[Callable[[Change], None]] = []
+        self._subscribers: list[tuple[Callable[[Change], None], frozenset[str]]] = []
+        self._listeners: dict[str, tuple[Callable[[Change], None], ...]] = {}
         self._pending: deque[Change] = deque()
         self._publishing = False
 
@@ -285,16 +286,22 @@ class Store:
 
     # watching
 
-    def subscribe(self, fn: Callable[[Change], None]) -> Callable[[], None]:
+    def subscribe(self, fn: Callable[[Change], None], *resources: str) -> Callable[[], None]:
         """Call `fn` after each change, in the order of versions; the returned function ends that.
 
         What a subscriber itself writes is told when all have heard of the change it answers.
+
+        Args:
+            resources: those it wants to hear of; none: all.
         """
-        self._subscribers.append(fn)
+        entry = (fn, frozenset(resources))
+        self._subscribers.append(entry)
+        self._listeners.clear()
 
         def end() -> None:
-            if fn in self._subscribers:
-                self._subscribers.remove(fn)
+            if entry in self._subscribers:
+                self._subscribers.remove(entry)
+                self._listeners.clear()
 
         return end
 
@@ -351,7 +358,11 @@ class Store:
         try:
             while self._pending:
                 told = self._pending.popleft()
-                for fn in tuple(self._subscribers):
+                listeners = self._listeners.get(told.resource)
+                if listeners is None:
+                    listeners = tuple(fn for fn, wanted in self._subscribers if not wanted or told.resource in wanted)
+                    self._listeners[told.resource] = listeners
+                for fn in listeners:
                     fn(told)
         finally:
             self._publishing = False

@@ -25,7 +25,7 @@ class ServiceAllocator:
         self._ports: dict[int, int] = {}
         for service in store.list("services"):
             self._count(service, 1)
-        self._end = store.subscribe(self._on_change)
+        self._end = store.subscribe(self._on_change, "services")
 
     def close(self) -> None:
         """Stop following the store."""

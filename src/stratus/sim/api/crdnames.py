@@ -58,7 +58,7 @@ class Naming:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._end = store.subscribe(self._on_change)
+        self._end = store.subscribe(self._on_change, CRDS)
 
     def close(self) -> None:
         """Stop following the store."""

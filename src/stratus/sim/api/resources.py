@@ -180,7 +180,7 @@ class Registry:
         self._all: dict[tuple[str, str], GroupVersion] = {}
         self._by_stored: dict[str, Resource] = {}
         self._rebuild()
-        self._end = store.subscribe(self._on_change)
+        self._end = store.subscribe(self._on_change, CRDS)
 
     def close(self) -> None:
         """Stop following CRDs."""

@@ -197,7 +197,7 @@ class ApiServer:
         """Let a stream hear of it when containers may have written; return what ends that."""
         number = id(stream)
         if not self._followers:
-            self._unfollow = self.store.subscribe(lambda change: self.pulse() if change.resource == "pods" else None)
+            self._unfollow = self.store.subscribe(lambda change: self.pulse(), "pods")
         self._followers[number] = stream
 
         def end() -> None:

@@ -30,7 +30,7 @@ class Registrations:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._end = store.subscribe(self._on_change)
+        self._end = store.subscribe(self._on_change, _CRDS)
 
     def close(self) -> None:
         """Stop following definitions."""

@@ -61,9 +61,11 @@ def complete(deployment: Obj, status: dict[str, Any]) -> bool:
 def calculate(deployment: Obj, sets: list[Obj], new: Obj | None, unavailable: int, now: float) -> dict[str, Any]:
     """Return counts and the Available condition from the ReplicaSets' statuses."""
     old = deployment.get("status") or {}
+    # Most of a long history has no pods: what counts nothing is left out of the counting.
+    statuses = [s for rs in sets if (s := rs.get("status") or {}).get("replicas") or s.get("terminatingReplicas")]
 
     def total(field: str) -> int:
-        return sum((rs.get("status") or {}).get(field, 0) for rs in sets)
+        return sum(status.get(field, 0) for status in statuses)
 
     available = total("availableReplicas")
     missing = max(0, sum(rs["spec"].get("replicas", 0) for rs in sets) - available)

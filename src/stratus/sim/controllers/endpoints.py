@@ -143,12 +143,20 @@ class EndpointsController(Controller):
             return
         pods = self.control.index.select_labels(key[0], service["spec"]["selector"])
         groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]] = {}
+        declared = service["spec"].get("ports") or ()
+        # Numbers are the same for every pod; only names have to be looked up in each.
+        by_name = any(isinstance(port.get("targetPort"), str) for port in declared)
+        ports: list[Obj] = []
+        signature: tuple[Any, ...] | None = None
         for pod in sorted(pods, key=lambda p: (p["metadata"]["creationTimestamp"], p["metadata"]["name"])):
             status = pod.get("status", {})
             if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
                 continue
-            ports: list[Obj] = []
-            for port in service["spec"].get("ports") or ():
+            if signature is not None and not by_name:
+                groups[signature].append((pod, {"ports": ports}))
+                continue
+            ports = []
+            for port in declared:
                 number = resolve_port(port, pod)
                 if number is None:
                     continue
@@ -156,7 +164,7 @@ class EndpointsController(Controller):
                 if port.get("appProtocol"):
                     entry["appProtocol"] = port["appProtocol"]
                 ports.append(entry)
-            if not ports and service["spec"].get("ports"):
+            if not ports and declared:
                 continue
             signature = tuple((p["name"], p["protocol"], p["port"], p.get("appProtocol")) for p in ports)
             groups.setdefault(signature, []).append((pod, {"ports": ports}))

@@ -13,6 +13,7 @@ from stratus.sim.controllers.common import (
     condition,
     controller_ref,
     deletion_rank,
+    is_true,
     key_of,
     matches,
     owner_reference,
@@ -194,11 +195,11 @@ class ReplicaSetController(Controller):
         for pod in active:
             have = pod["metadata"].get("labels") or {}
             labelled += all(have.get(k) == v for k, v in labels.items())
-            since = ready_since(pod)
-            if since is None:
+            if not is_true(pod, "Ready"):
                 continue
             ready += 1
-            if min_ready <= 0 or since + min_ready <= now:
+            since = ready_since(pod) if min_ready > 0 else 0.0
+            if since is None or min_ready <= 0 or since + min_ready <= now:
                 available += 1
             else:
                 due = since + min_ready

@@ -43,7 +43,7 @@ class ObjectLog:
         self._now = now
         self._changes: list[Version] = []
         self.dropped = 0
-        self._unsubscribe = store.subscribe(self._on_change)
+        self._unsubscribe = store.subscribe(self._on_change, *WATCHED)
 
     def close(self) -> None:
         """Stop following the store."""

@@ -77,7 +77,7 @@ class Rbac:
         self._stale = True
         self._by_user: dict[str, list[tuple[str, Obj]]] = {}
         self._by_group: dict[str, list[tuple[str, Obj]]] = {}
-        self._end = store.subscribe(self._on_change)
+        self._end = store.subscribe(self._on_change, *_WATCHED)
 
     def close(self) -> None:
         """Stop following the store."""
