@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+GOLDEN ?= $(or $(STRATUS_GOLDEN),../shared/data/golden)
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk spec rivals measure-transactions measure-cluster embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk conformance kubectl-table spec rivals measure-transactions measure-cluster embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,12 @@ kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start i
 
 random-walk: $(VENV)/.dev ## ten thousand random API operations on embedded clusters
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/sim/test_api_stateful.py
+
+conformance: $(VENV)/.dev ## every recording of a real Kubernetes, replayed with the real kubectl (GOLDEN=DIR)
+	STRATUS_LONG=1 STRATUS_GOLDEN=$(GOLDEN) $(BIN)/python -m pytest -q tests/conformance
+
+kubectl-table: $(VENV)/.dev ## all rows of the table of kubectl's commands
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/sim/kubectl
 
 spec: $(VENV)/.dev ## the formal model of transactions, checked by SPIN, and what it finds when the protocol is broken
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_spec.py
