@@ -6,7 +6,7 @@ import random
 import uuid
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -139,6 +139,8 @@ class Store:
         self._sorted: dict[str, list[Obj] | None] = {}
         self._sorted_in: dict[tuple[str, str], list[Obj]] = {}
         self._owned: dict[str, dict[Key, None]] = {}
+        #: The same in order, until something of it changes.
+        self._owned_order: dict[str, list[Key]] = {}
         #: Names of objects that no controller owns, of the resources that controllers adopt.
         self._free: dict[tuple[str, str], dict[str, None]] = {}
         self._log: dict[str, list[Change]] = {}
@@ -188,10 +190,21 @@ class Store:
 
     def owned_by(self, uid: str) -> Owned:
         """Return (resource, object) of everything with an ownerReference to `uid`, sorted by key."""
-        found = self._owned.get(uid)
-        if not found:
-            return []
-        return [(key[0], self._objects[key[0]][key[1]][key[2]]) for key in sorted(found)]
+        order = self._owned_order.get(uid)
+        if order is None:
+            found = self._owned.get(uid)
+            if not found:
+                return []
+            order = self._owned_order[uid] = sorted(found)
+        objects = self._objects
+        return [(key[0], objects[key[0]][key[1]][key[2]]) for key in order]
+
+    def present(self, resource: str, objs: Iterable[Obj]) -> Objs:
+        """Return the present versions of objects of one resource; those that are gone are left out."""
+        spaces = self._objects.get(resource, {})
+        metas = (obj["metadata"] for obj in objs)
+        found = (spaces.get(meta.get("namespace", ""), {}).get(meta["name"]) for meta in metas)
+        return [obj for obj in found if obj is not None]
 
     def without_controller(self, resource: str, namespace: str) -> Objs:
         """Return the objects of a namespace that no controller owns, sorted by name; for `ADOPTABLE` resources only."""
@@ -378,6 +391,7 @@ class Store:
         meta = obj["metadata"]
         for uid in self._owner_uids(obj):
             self._owned.setdefault(uid, {})[resource, meta.get("namespace", ""), meta["name"]] = None
+            self._owned_order.pop(uid, None)
         if resource in ADOPTABLE and not any(ref.get("controller") for ref in meta.get("ownerReferences") or ()):
             self._free.setdefault((resource, meta.get("namespace", "")), {})[meta["name"]] = None
 
@@ -386,6 +400,7 @@ class Store:
         for uid in self._owner_uids(obj):
             keys = self._owned.get(uid, {})
             keys.pop((resource, meta.get("namespace", ""), meta["name"]), None)
+            self._owned_order.pop(uid, None)
             if not keys:
                 self._owned.pop(uid, None)
         if resource in ADOPTABLE:

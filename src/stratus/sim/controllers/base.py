@@ -169,10 +169,39 @@ class PodIndex:
 
     def apply(self, change: Change) -> None:
         """Follow one change of a pod."""
-        if change.previous is not None:
-            self._drop(change.previous)
+        before, after = change.previous, change.object
+        if change.type == "MODIFIED" and before is not None and self._replaced(before, after):
+            return
+        if before is not None:
+            self._drop(before)
         if change.type != "DELETED":
-            self.put(change.object)
+            self.put(after)
+
+    def _replaced(self, before: Obj, after: Obj) -> bool:
+        """Put a version in the place of the one before, where it is found by the same marks; else say no."""
+        old, new = before.get("status", {}), after.get("status", {})
+        node = after.get("spec", {}).get("nodeName")
+        if (
+            before.get("spec") is not after.get("spec")
+            or before["metadata"].get("labels") != after["metadata"].get("labels")
+            or old.get("podIP") != new.get("podIP")
+            or old.get("phase") != new.get("phase")
+        ):
+            return False
+        namespace, name = key = key_of(after)
+        if node:
+            # As a removal and an entry would leave it: at the end of its node, two versions on.
+            pods = self.by_node.setdefault(node, {})
+            pods.pop(key, None)
+            pods[key] = after
+            self.versions[node] = self.versions.get(node, 0) + 2
+            if key in self.repelling:
+                self.repelling.pop(key)
+                self.repelling[key] = after
+        self._by_namespace.setdefault(namespace, {})[name] = after
+        for label, value in (after["metadata"].get("labels") or {}).items():
+            self._by_label.setdefault((namespace, label, value), {})[name] = after
+        return True
 
     def put(self, pod: Obj) -> None:
         """Enter a pod."""

@@ -193,8 +193,7 @@ class DeploymentController(Controller):
     def _refresh(self, sets: list[Obj]) -> list[Obj]:
         if self.store.rv == self._as_of:
             return sets
-        found = (self.store.get("replicasets.apps", *key_of(rs)) for rs in sets)
-        return [rs for rs in found if rs is not None]
+        return self.store.present("replicasets.apps", sets)
 
     def _new_set(self, deployment: Obj, sets: list[Obj]) -> Obj | None:
         equal = [rs for rs in sets if self._fits(rs, deployment)]
