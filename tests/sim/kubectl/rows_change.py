@@ -73,7 +73,7 @@ def _(k: Kube) -> None:
 @change("edit", "with an editor (KUBE_EDITOR); no change; a refused change leaves the object alone", quick=True)
 def _(k: Kube) -> None:
     k.web()
-    k("edit deploy web", KUBE_EDITOR="sed -i s/1.27/1.28/").is_("deployment.apps/web edited")
+    k("edit deploy web", KUBE_EDITOR="sed -i s/nginx:1.27/nginx:1.28/").is_("deployment.apps/web edited")
     same(k.image(), "nginx:1.28")
     k("edit deploy web", KUBE_EDITOR="true").warns("Edit cancelled, no changes made.")
     k(["edit", "deploy", "web"], KUBE_EDITOR="sed -i s/replicas:.2/replicas:x/", code=1)
