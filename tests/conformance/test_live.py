@@ -10,8 +10,9 @@ import pytest
 
 from stratus.cli.main import main
 from stratus.conformance.golden import Golden
-from stratus.conformance.live import LiveSide
+from stratus.conformance.live import LiveSide, may_send
 from stratus.conformance.runner import replay
+from stratus.conformance.suites.base import OutOfScope
 from stratus.conformance.world import ADMIN, NOBODY, VIEWER, EmbeddedWorld
 from stratus.errors import ClusterUnreachable, UsageError
 
@@ -67,6 +68,57 @@ def test_what_concerns_the_whole_cluster_is_left_alone(
         "CustomResourceDefinition": "writes an object of the whole cluster, which a live cluster is not asked to"
     }
     assert cluster.store.list(crds) == before
+
+
+SPACE = "/api/v1/namespaces"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", f"{SPACE}/kube-system/secrets", True),
+        ("POST", f"{SPACE}/gold/pods", True),
+        ("DELETE", f"{SPACE}/gold/pods/a", True),
+        ("PATCH", "/apis/apps/v1/namespaces/gold/deployments/a/scale", True),
+        ("DELETE", f"{SPACE}/gold", True),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles?dryRun=All", True),
+        ("PATCH", "/api/v1/nodes/n1?fieldManager=x&dryRun=All", True),
+        # somebody else's
+        ("POST", f"{SPACE}/golden/pods", False),  # begins like ours
+        ("POST", f"{SPACE}/default/pods?x=/namespaces/gold", False),
+        ("POST", f"{SPACE}/default/pods?dryRun=All", False),
+        ("POST", f"{SPACE}/default/pods/a/eviction?dryRun=All", False),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", False),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles?x=dryRun=All", False),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles?dryRun=", False),
+        # a body makes a DELETE deaf to its query
+        ("DELETE", "/api/v1/nodes/n1?dryRun=All", False),
+        ("DELETE", "/api/v1/namespaces/default?dryRun=All", False),
+        ("DELETE", "/apis/apps/v1/deployments?dryRun=All", False),
+        ("PUT", "/api/v1/nodes/n1/status?dryRun=All", False),
+        # paths that are not what they seem
+        ("DELETE", f"{SPACE}/gold/../default/pods/a", False),
+        ("DELETE", f"{SPACE}/gold/%2e%2e/default", False),
+        ("DELETE", f"{SPACE}//gold/pods", False),
+        ("DELETE", "https://elsewhere/api/v1/namespaces/gold", False),
+        ("DELETE", "/x/api/v1/namespaces/gold/pods", False),
+        ("POST", "/version?dryRun=All", False),
+    ],
+)
+def test_a_live_cluster_is_written_to_in_our_namespaces_only(method: str, path: str, allowed: bool) -> None:
+    assert may_send(method, path, {"gold"}) is allowed
+
+
+def test_a_recording_cannot_reach_out_of_its_namespace(cluster: EmbeddedWorld, kubeconfig: Path) -> None:
+    """Whoever it is sent as: a real cluster may know a user of that name."""
+    before = [n["metadata"]["name"] for n in cluster.store.list("nodes")]
+    with LiveSide(kubeconfig) as side:
+        world = side.world("gold")
+        for user in (ADMIN, VIEWER, NOBODY):
+            with pytest.raises(OutOfScope, match="the whole cluster"):
+                world.send("DELETE", f"/api/v1/nodes/{before[0]}?dryRun=All", {}, media="application/json", user=user)
+        world.close()
+    assert [n["metadata"]["name"] for n in cluster.store.list("nodes")] == before
 
 
 def test_files_that_need_recorded_moments_are_named(excerpts: Golden, kubeconfig: Path) -> None:
