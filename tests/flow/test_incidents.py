@@ -73,6 +73,7 @@ def test_approval_without_an_answer_waits_and_changes_nothing_until_it_comes(tmp
             respond(cluster=cluster, settings=settings(tmp_path, mode="approve"), incident="inc-a")
         assert waiting.value.proposal["commands"]
         assert waiting.value.proposal["diff"]
+        assert waiting.value.proposal["undo"] == "1 patch, loses nothing"
         assert len(zeros(cluster)) == 1
         report = resume("inc-a", settings=settings(tmp_path), cluster=cluster, approve=lambda _: True)
         assert zeros(cluster) == []

@@ -8,6 +8,7 @@ import pytest
 from txn_fake import create, delete, deployment, obj, placements, planned, ref, rehearsed, set_data, set_image
 from txn_kit import INCIDENT, Died, Tripwire, engine_on, fresh, plain, walked
 
+from stratus.cluster.writer import WRITE_SECONDS
 from stratus.transaction.carrier import write_key
 
 
@@ -202,6 +203,32 @@ def test_a_late_arrival_counts_once(tmp_path):
         engine = engine_on(cluster, journal, tripwire=trip)
         txn = engine.begin("i1", "t1", writes, "shop")
         assert txn.state == "applied"
+        assert cluster.writes_of(write_key("t1", 0)) == 1
+        assert engine.undo("t1", "test").state == "undone"
+        assert plain(cluster) == before
+
+
+@pytest.mark.parametrize("seconds", [1.0, 5.0, WRITE_SECONDS - 0.5])
+def test_a_write_may_arrive_until_the_server_has_given_it_up(seconds, tmp_path):
+    """It is not looked at once and then taken for lost: as long as it can still be stored, it is waited for."""
+    clock, cluster, journal = fresh(tmp_path)
+    with journal:
+        world(cluster)
+        before = plain(cluster)
+        writes = PLANS["changes"](cluster)[1:]
+        cluster.faults = ["lost_before"]
+        sent = []
+
+        def late(write):
+            if not sent:
+                sent.append(write)
+                clock.call_at(clock.now() + seconds, lambda: cluster._write(write))
+
+        cluster.before_write = late
+        engine = engine_on(cluster, journal)
+        txn = engine.begin("i1", "t1", writes, "shop")
+        assert txn.state == "applied"
+        assert [e.result for e in journal.entries("t1") if e.kind == "resolved"] == ["done"]
         assert cluster.writes_of(write_key("t1", 0)) == 1
         assert engine.undo("t1", "test").state == "undone"
         assert plain(cluster) == before

@@ -13,10 +13,12 @@ from txn_kit import Died, MemoryJournal, engine_on, fresh, plain
 
 from stratus.errors import JournalError, LeaseLost, UsageError
 from stratus.kit.clock import VirtualClock
+from stratus.settings import Settings
 from stratus.transaction.journal import GENESIS, tell
 from stratus.transaction.postgres import PostgresJournal
 from stratus.transaction.sqlite import SqliteJournal
 from stratus.transaction.sqljournal import COLUMNS, verify_archive
+from stratus.wiring.journals import open_journal, read_journal, told
 
 
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
@@ -353,6 +355,20 @@ def test_postgres_says_what_is_wrong_and_no_password(database):
     with pytest.raises(JournalError, match=r"cannot open the journal postgresql .*is the server up") as error:
         PostgresJournal("postgresql://me:secret@/nowhere?host=/no/such/folder")
     assert "secret" not in str(error.value)
+
+
+def test_the_settings_choose_the_journal(database, tmp_path):
+    """And what reads it needs no file of its own."""
+    shared = Settings(state_dir=tmp_path / "state", journal=database)
+    with open_journal(shared) as journal:
+        assert isinstance(journal, PostgresJournal)
+        begin(journal)
+    with read_journal(shared) as journal:
+        assert told(journal, "t1").state == "prepared"
+    assert not (tmp_path / "state").exists()
+    with open_journal(Settings(state_dir=tmp_path / "own")) as journal:
+        assert isinstance(journal, SqliteJournal)
+        assert journal.list() == ()
 
 
 def test_a_server_that_dies_keeps_what_it_called_written(database, postgres):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from txn_fake import create, delete, deployment, obj, planned, rehearsed, scale, set_data, set_image
-from txn_kit import SETTINGS, Died, Tripwire, engine_on, fresh, plain
+from txn_kit import SETTINGS, Died, MemoryJournal, Tripwire, engine_on, fresh, plain
 
-from stratus.errors import BudgetSpent, CommandRefused, LeaseLost, TransactionError
+from stratus.errors import BudgetSpent, CommandRefused, JournalError, LeaseLost, TransactionError
 from stratus.transaction.carrier import write_key
+from stratus.transaction.lock import holder
 from stratus.transaction.verdict import Conditions
 
 
@@ -195,3 +196,56 @@ def test_death_at_every_step_between_and_within_the_writes(tmp_path):
             else:
                 assert plain(cluster) == before
     assert ends == {"nothing", "undone", "committed"}
+
+
+def test_what_a_silent_engine_left_is_finished_first(cluster, journal):
+    world(cluster)
+    before = plain(cluster)
+    dying = engine_on(cluster, journal, tripwire=Tripwire(steps_to("write:0:after", cluster)))
+    dying.open("half", ("shop",))
+    with pytest.raises(Died):
+        dying.extend("half", (rehearsed(cluster, set_image("web", "web:2")),))
+    assert plain(cluster) != before
+    cluster.clock.advance(SETTINGS.lease_seconds + 1)
+    second = engine_on(cluster, journal, identity="engine-2")
+    second.begin("i", "next", (rehearsed(cluster, scale("web", 3)),), "shop")
+    assert second.show("half").state == "undone"
+    second.undo("next", "enough")
+    assert plain(cluster) == before
+
+
+def steps_to(name, cluster):
+    """Return how many steps an undisturbed run makes before the one of this name."""
+    import copy
+
+    twin, trip = copy.deepcopy(cluster), Tripwire()
+    engine = engine_on(twin, MemoryJournal(), tripwire=trip)
+    engine.open("half", ("shop",))
+    engine.extend("half", (rehearsed(twin, set_image("web", "web:2")),))
+    return trip.names.index(name)
+
+
+def test_what_cannot_be_finished_stands_in_the_way_and_lets_go_of_the_lock(cluster, journal, monkeypatch):
+    world(cluster)
+    other = engine_on(cluster, journal)
+    other.open("half", ("shop",))
+    cluster.clock.advance(SETTINGS.lease_seconds + 1)
+    second = engine_on(cluster, journal, identity="engine-2")
+    monkeypatch.setattr(second, "recover", lambda: ())
+    with pytest.raises(LeaseLost, match=r"transaction half is unfinished in this scope"):
+        second.open("next", ("shop",))
+    assert holder(cluster.objects["Lease", "shop", "stratus-writer"]) == ""
+    assert [t.id for t in second.list()] == ["half"]
+
+
+def test_a_journal_that_cannot_be_read_lets_go_of_the_lock(cluster, journal, monkeypatch):
+    world(cluster)
+    engine = engine_on(cluster, journal)
+
+    def broken():
+        raise JournalError("damaged")
+
+    monkeypatch.setattr(journal, "open_transactions", broken)
+    with pytest.raises(JournalError):
+        engine.open("t1", ("shop",))
+    assert holder(cluster.objects["Lease", "shop", "stratus-writer"]) == ""

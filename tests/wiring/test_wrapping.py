@@ -12,7 +12,14 @@ import pytest
 
 import stratus
 from stratus import EmbeddedCluster, Settings, TransactionUndone
-from stratus.errors import CommandRefused, LeaseLost, TransactionError, UsageError
+from stratus.errors import (
+    ClusterUnreachable,
+    CommandRefused,
+    JournalError,
+    LeaseLost,
+    TransactionError,
+    UsageError,
+)
 from stratus.settings import LimitSettings, PolicySettings
 from stratus.wiring.journals import read_journal, told
 from stratus.wiring.wrapping import transaction
@@ -126,6 +133,52 @@ def test_an_interrupt_takes_everything_back(cluster, settings):
         raise KeyboardInterrupt
     assert spec(cluster) == before
     assert t.transaction.state == "undone"
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, ClusterUnreachable("gone")], ids=["ctrl-c", "unreachable"])
+def test_trouble_while_it_is_judged_takes_everything_back_too(trouble, cluster, settings, monkeypatch):
+    """The block is over, the rollout is being waited for, and somebody presses Ctrl-C."""
+    before = spec(cluster)
+
+    def broken(*_: Any) -> Any:
+        raise trouble
+
+    with (
+        pytest.raises(trouble if isinstance(trouble, type) else type(trouble)) as raised,
+        stratus.transaction(cluster, scope=APP, settings=settings) as t,
+    ):
+        t.kubectl("scale deploy/frontend --replicas=4")
+        monkeypatch.setattr(t._engine, "validate", broken)
+    assert spec(cluster) == before
+    assert t.transaction.state == "undone"
+    assert raised.value.__notes__ == [f"transaction {t.id} was taken back, proved by reading back"]
+
+
+def test_trouble_after_the_commit_undoes_nothing(cluster, settings, monkeypatch):
+    with pytest.raises(KeyboardInterrupt), stratus.transaction(cluster, scope=APP, settings=settings) as t:
+        t.kubectl("scale deploy/frontend --replicas=4")
+        commit = t._engine.commit
+
+        def interrupted(name: str) -> Any:
+            commit(name)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(t._engine, "commit", interrupted)
+    assert t.transaction.state == "committed"
+    assert spec(cluster)["replicas"] == 4
+
+
+def test_a_journal_that_fails_at_the_end_does_not_hide_what_happened(cluster, settings, monkeypatch):
+    with pytest.raises(KeyError) as raised, stratus.transaction(cluster, scope=APP, settings=settings) as t:
+        t.kubectl("scale deploy/frontend --replicas=4")
+
+        def broken(*_: Any) -> Any:
+            raise JournalError("the disk is gone")
+
+        for name in ("show", "undo"):
+            monkeypatch.setattr(t._engine, name, broken)
+        raise KeyError("the user's own trouble")
+    assert "is still open (the disk is gone); `stratus txn resume` takes it back" in raised.value.__notes__[0]
 
 
 def test_a_killed_process_is_finished_by_the_next_transaction(cluster, settings):

@@ -361,19 +361,7 @@ class TransactionEngine:
     ) -> None:
         """Take the locks, finish what others left open in the scope, and put the beginning on disk."""
         cluster = self._cluster()
-        locks = self._locks(tuple(spaces), wide)
-        self._lock(locks)
-        for _ in range(UNFINISHED):
-            if not self._unfinished(cluster, spaces, wide):
-                break
-            # Its engine fell silent and its Lease ran out: to build on its half would make its undo a conflict.
-            locks.release()
-            self.recover()
-            self._lock(locks)
-        else:
-            locks.release()
-            left = ", ".join(self._unfinished(cluster, spaces, wide))
-            raise LeaseLost(f"transaction {left} is unfinished in this scope; see `stratus txn resume`")
+        locks = self._cleared(cluster, spaces, wide)
         body = {
             "incident": incident,
             "scope": scope,
@@ -396,6 +384,26 @@ class TransactionEngine:
         fresh = self._story(txn_id)
         assert fresh is not None
         self._live[txn_id] = self._carrier(fresh, locks)
+
+    def _cleared(self, cluster: str, spaces: Sequence[str], wide: bool) -> LockSet:
+        """Take the locks of a scope in which nothing is left unfinished.
+
+        An engine that fell silent leaves half a transaction, and to build on that would make its undo a conflict.
+        """
+        locks = self._locks(tuple(spaces), wide)
+        left: tuple[str, ...] = ()
+        for _ in range(UNFINISHED):
+            self._lock(locks)
+            try:
+                left = self._unfinished(cluster, spaces, wide)
+            except Exception:
+                locks.release()
+                raise
+            if not left:
+                return locks
+            locks.release()
+            self.recover()
+        raise LeaseLost(f"transaction {', '.join(left)} is unfinished in this scope; see `stratus txn resume`")
 
     def _latest(self) -> tuple[Transaction, ...]:
         """Return the latest transactions of this cluster, oldest first."""

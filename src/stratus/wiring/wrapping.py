@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -225,21 +225,23 @@ def transaction(
             engine=engine, source=source, settings=chosen, clock=clock, name=name, scope=spaces
         )
         try:
-            try:
-                yield wrapped
-            except (Exception, KeyboardInterrupt) as error:
-                _take_back(engine, name, error)
-                raise
+            yield wrapped
             _finish(engine, name)
+        except (Exception, KeyboardInterrupt) as error:
+            _take_back(engine, name, error)
+            raise
         finally:
-            wrapped._ended = engine.show(name)
+            with suppress(TransactionError):  # what is on its way out says more than a journal that cannot be read
+                wrapped._ended = engine.show(name)
 
 
 def _take_back(engine: TransactionEngine, name: str, error: BaseException) -> None:
-    """Undo after an exception in the block; what could not be undone is told with it."""
+    """Undo after an exception in the block or at its end; what could not be undone is told with it."""
     if isinstance(error, TransactionUndone):
         return
     try:
+        if engine.show(name).state == "committed":
+            return
         done = engine.undo(name, f"{type(error).__name__}: {error}")
     except StratusError as problem:
         error.add_note(f"transaction {name} is still open ({problem}); `stratus txn resume` takes it back")
