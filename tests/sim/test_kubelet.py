@@ -409,3 +409,30 @@ def test_pages_of_a_small_web_server(lab: Any) -> None:
     ip = lab.get("Pod", "p")["status"]["podIP"]
     assert lab.exec("client", ["wget", "-qO-", f"http://{ip}/"]).stdout == "home\n"
     assert lab.exec("client", ["wget", "-qO-", f"http://{ip}/none"]).exit_code == 1
+
+
+def test_a_server_listens_where_its_own_configuration_says(lab: Any) -> None:
+    """One container of an image differs from another by what was mounted into it, or written before it began."""
+
+    def probed(name: str, port: int, **more: Any) -> dict[str, Any]:
+        spec = {k: more.pop(k) for k in ("volumes",) if k in more}
+        probe = {"tcpSocket": {"port": port}, "periodSeconds": 1}
+        return pod(name, container={"image": "nginx:1.25", "readinessProbe": probe, **more}, **spec)
+
+    lab.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a.conf": "listen 8081;"}}
+    )
+    lab.apply(probed("plain", 80))
+    lab.apply(
+        probed(
+            "mounted",
+            8081,
+            volumeMounts=[{"name": "v", "mountPath": "/etc/nginx/conf.d"}],
+            volumes=[{"name": "v", "configMap": {"name": "conf"}}],
+        )
+    )
+    script = "echo 'server { listen 8082; }' > /etc/nginx/conf.d/default.conf; exec nginx -g 'daemon off;'"
+    lab.apply(probed("written", 8082, command=["sh", "-c", script]))
+    lab.apply(probed("again", 80))
+    lab.advance(20)
+    assert [name for name in ("plain", "mounted", "written", "again") if not state(lab, name)["ready"]] == []

@@ -108,6 +108,73 @@ def test_owner_index_follows_updates_and_deletes() -> None:
     assert [r for r, _ in store.owned_by("u2")] == ["pods"]
 
 
+def test_the_order_of_what_is_owned_follows_every_change() -> None:
+    store = make()
+    for name in ("b", "c"):
+        store.create("pods", pod(name, owner="u"))
+    names = lambda: [o["metadata"]["name"] for _, o in store.owned_by("u")]  # noqa: E731
+    assert names() == ["b", "c"]
+    store.create("pods", pod("a", owner="u"))
+    assert names() == ["a", "b", "c"]
+    store.delete("pods", "d", "b")
+    assert names() == ["a", "c"]
+    released = {**store.get("pods", "d", "c")}
+    released["metadata"] = {k: v for k, v in released["metadata"].items() if k != "ownerReferences"}
+    store.update("pods", released)
+    assert names() == ["a"]
+    twin = store.fork(VirtualClock(START), random.Random(1))
+    twin.create("pods", pod("z", owner="u"))
+    assert names() == ["a"]
+
+
+def test_present_versions_replace_the_ones_held_and_leave_out_the_gone() -> None:
+    store = make()
+    held = [store.create("pods", pod(name)) for name in ("a", "b", "c")]
+    store.update("pods", {**held[0], "spec": {"x": 1}})
+    store.delete("pods", "d", "b")
+    found = store.present("pods", held)
+    assert found == [store.get("pods", "d", "a"), held[2]]
+    assert found[0]["spec"] == {"x": 1}
+    assert store.present("services", held) == []
+
+
+def test_adoptable_are_those_that_no_controller_has() -> None:
+    store = make()
+    kind = "replicasets.apps"
+    owned = pod("a", owner="u")
+    owned["metadata"]["ownerReferences"][0]["controller"] = True
+    store.create(kind, owned)
+    store.create(kind, pod("b", owner="u"))  # owned, but by no controller
+    store.create(kind, pod("c"))
+    store.create(kind, pod("c", ns="other"))
+    names = lambda: [o["metadata"]["name"] for o in store.without_controller(kind, "d")]  # noqa: E731
+    assert names() == ["b", "c"]
+    taken = store.get(kind, "d", "c")
+    reference = {"kind": "Deployment", "name": "x", "uid": "v", "controller": True}
+    store.update(kind, {**taken, "metadata": {**taken["metadata"], "ownerReferences": [reference]}})
+    assert names() == ["b"]
+    twin = store.fork(VirtualClock(START), random.Random(1))
+    twin.delete(kind, "d", "b")
+    assert names() == ["b"]
+    assert twin.without_controller(kind, "d") == []
+
+
+@pytest.mark.parametrize("wanted", [(), ("pods",), ("pods", "services")])
+def test_subscribers_hear_of_what_they_asked_for(wanted: tuple[str, ...]) -> None:
+    store = make()
+    heard: list[str] = []
+    end = store.subscribe(lambda change: heard.append(change.resource), *wanted)
+    for resource in ("pods", "services", "configmaps"):
+        store.create(resource, pod("a"))
+    assert heard == [r for r in ("pods", "services", "configmaps") if not wanted or r in wanted]
+    later: list[str] = []
+    store.subscribe(lambda change: later.append(change.resource), "pods")  # known resources are told the new one, too
+    end()
+    store.create("pods", pod("b"))
+    assert len(heard) == (3 if not wanted else len(wanted))
+    assert later == ["pods"]
+
+
 def test_changes_are_told_in_order_with_previous() -> None:
     store = make()
     seen: list[Change] = []

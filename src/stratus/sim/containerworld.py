@@ -127,21 +127,21 @@ class ContainerWorld(ContainerFiles):
         return self.runtime.app_ports(self.pod, self.container, self.process.env)
 
     def _nginx_ports(self) -> frozenset[int]:
-        # What the image brings is read once; only what was mounted or written makes a container differ from it.
-        plain = not any(layer.nodes for layer in self.layers) and self.mount_of("/etc/nginx/conf.d") is None
-        if plain and not any(where.startswith("/etc/nginx") for where, _, _ in self.mounts()):
-            known = self.runtime.image_ports
-            image = self.container["image"]
-            if image not in known:
-                known[image] = self._listening()
-            return known[image]
-        return self._listening()
-
-    def _listening(self) -> frozenset[int]:
-        found = set()
-        for path in self._below("/etc/nginx"):
+        """Return what a configuration that was mounted or written says; nothing when it is the image's own."""
+        root = "/etc/nginx"
+        mounted = [
+            where for where, _, _ in self.mounts() if f"{where}/".startswith(f"{root}/") or where in (root, "/etc")
+        ]
+        if not mounted and not any(layer.nodes for layer in self.layers):
+            return frozenset()
+        paths = {path for top in (root, *mounted) for path in self._below(top) if path.startswith(f"{root}/")}
+        main = self.read(f"{root}/nginx.conf") or ""
+        if "conf.d" not in main:
+            paths = {f"{root}/nginx.conf"}
+        found: set[int] = set()
+        for path in paths:
             text = self.read(path) or ""
-            found |= {int(p) for p in re.findall(r"^\s*listen\s+(?:[\w.\[\]:*]+:)?(\d+)", text, re.MULTILINE)}
+            found |= {int(p) for p in re.findall(r"\blisten\s+(?:[\w.\[\]:*]+:)?(\d+)", text)}
         return frozenset(found)
 
     # questions

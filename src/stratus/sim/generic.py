@@ -54,8 +54,6 @@ class GenericRuntime:
         self._names: dict[str, dict[str, None]] = {}
         #: What servers hold that nobody described, by (namespace, workload).
         self.servers: dict[tuple[str, str], State] = {}
-        #: Ports that servers of an image open by the configuration it brings; shared by forks, images do not change.
-        self.image_ports: dict[str, frozenset[int]] = {}
         self.learned: dict[tuple[str, ...], tuple[frozenset[int], frozenset[str]]] = {}
         self._control: ControlPlane | None = None
 

@@ -26,6 +26,8 @@ _PASSWD = (
     "nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
 )
 _GROUP = "root:x:0:root\nbin:x:1:root,bin,daemon\ndaemon:x:2:root,bin,daemon\nnobody:x:65534:\n"
+_NGINX = "events {}\nhttp {\n    include /etc/nginx/conf.d/*.conf;\n}\n"
+_NGINX_SITE = "server {\n    listen 80;\n    location / {\n        root /usr/share/nginx/html;\n    }\n}\n"
 #: Memory of a node, in kB, when the objects do not say.
 _NODE_KB = 8_148_364.0
 #: Seconds a node had been up when it joined the cluster.
@@ -54,6 +56,8 @@ def image_nodes(runtime: GenericRuntime, pod: Obj, container: Obj, at: float) ->
     }
     if "nginx" in container["image"]:
         texts["/usr/share/nginx/html/index.html"] = "<h1>Welcome to nginx!</h1>\n"
+        texts["/etc/nginx/nginx.conf"] = _NGINX
+        texts["/etc/nginx/conf.d/default.conf"] = _NGINX_SITE
     return {path: Node("file", text, 0o644, at) for path, text in texts.items()}
 
 
