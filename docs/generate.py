@@ -15,10 +15,12 @@ from typer.main import get_command
 
 from stratus import settings as settings_module
 from stratus.cli.main import app
+from stratus.mitigation.reversibility import reversibility_table
 from stratus.model.reports import Report
 from stratus.settings import Settings
 from stratus.sim.apps.reference import page as applications_page
 from stratus.sim.faults.reference import page as faults_page
+from stratus.transaction.essence import managed_table
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -31,6 +33,7 @@ def pages() -> dict[str, str]:
         "cli.md": cli_page(),
         "applications.md": applications_page(),
         "faults.md": faults_page(),
+        "reversibility.md": f"{reversibility_table()}\n{managed_table()}",
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 from stratus.mitigation.podspec import images, pod_spec, repository
 from stratus.mitigation.policy import effective_namespaces, unavailable_pods
 from stratus.model.actions import ApiWrite
+from stratus.model.refs import ObjectRef
 from stratus.settings import LimitSettings, PolicySettings, Settings
 
 from .world import (
@@ -79,7 +80,7 @@ def test_operators_namespaces_come_before_the_incidents() -> None:
     ("change", "verb", "code"),
     [
         (write("DELETE", "Namespace", "shop"), "delete", "irreversible"),
-        (write("PATCH", "ClusterRole", "r", {}), "patch", "kind"),
+        (write("PATCH", "ClusterRole", "r", {}), "patch", "irreversible"),
         (write("DELETE", "PersistentVolumeClaim", "data"), "delete", "irreversible"),
         (write("POST", "ConfigMap", "", {"metadata": {"generateName": "x-"}}), "create", "generate_name"),
         (write("POST", "Pod", "p", {"metadata": {"name": "p"}}), "run", "irreversible"),
@@ -398,3 +399,23 @@ def test_pod_specs_are_found_in_every_kind() -> None:
     assert pod_spec(make("Service", "s", spec={"selector": {}})) == {}
     assert pod_spec(None) == {}
     assert ref("Node", "n").namespace == ""
+
+
+def test_a_custom_resource_is_changed_only_where_the_operator_of_stratus_names_its_kind() -> None:
+    held = make("Service", "web", spec={"paused": False}) | {"apiVersion": "example.org/v1"}
+    target = ObjectRef.of(held)
+    change = write("PATCH", "Service", "web", {"spec": {"paused": True}}).model_copy(update={"target": target})
+    refused = lint_one(World(held), "patch", change)
+    assert codes(refused) == ["kind"], "a Service of another group is not a Service"
+    assert "Service.example.org" in refused.refusals[0].message
+    named = Settings(policy=PolicySettings(kinds=("Service.example.org",)))
+    allowed = lint_one(World(held), "patch", change, settings=named)
+    assert codes(allowed) == []
+    assert allowed.writes[0].reversibility == "equivalent"
+    status = change.model_copy(update={"body": {"status": {"phase": "Done"}}})
+    assert codes(lint_one(World(held), "patch", status, settings=named)) == ["irreversible"]
+    gone = write("DELETE", "Service", "web").model_copy(update={"target": target})
+    lost = lint_one(World(held), "delete", gone, settings=named)
+    assert codes(lost) == ["irreversible"]
+    assert "operator may delete data" in lost.refusals[0].message
+    assert "--type=merge" in lost.refusals[0].hint

@@ -239,7 +239,7 @@ def _irreversible(line: str, write: ApiWrite, rule: ReversibilityRule) -> Refusa
         command=line,
         code=rule.reversibility,
         message=f"{write.method} on {write.target} cannot be taken back: {rule.reason}",
-        hint="repair the object with scale, set, patch, label or rollout undo instead",
+        hint=rule.hint or "repair the object with scale, set, patch, label or rollout undo instead",
     )
 
 

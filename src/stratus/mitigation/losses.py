@@ -31,6 +31,9 @@ def losses(write: ApiWrite, before: Json | None, after: Json | None) -> Iterator
         yield "with another owner, the garbage collector may delete the object"
     if set(old_meta.get("finalizers") or []) != set(new_meta.get("finalizers") or []):
         yield "finalizers decide what is cleaned up when the object goes"
+    if write.target.custom and (before.get("status") or {}) != (after.get("status") or {}):
+        # Where a CRD has no status subresource, a plain write reaches it; the undo leaves every status alone.
+        yield "the status of a custom resource is what its operator goes by"
     if kind in ("ConfigMap", "Secret") and after.get("immutable") and not before.get("immutable"):
         yield "an object made immutable cannot be made mutable again"
     old, new = before.get("spec") or {}, after.get("spec") or {}

@@ -69,8 +69,8 @@ def check_target(write: ApiWrite, before: Json | None, policy: Policy, command: 
     def no(code: str, message: str, hint: str = "") -> list[Refusal]:
         return [Refusal(command=command, code=code, message=message, hint=hint)]
 
-    if ref.kind not in settings.kinds:
-        return no("kind", f"{ref.kind} objects may not be changed", f"allowed kinds: {', '.join(settings.kinds)}")
+    if ref.type_name not in settings.kinds:
+        return no("kind", f"{ref.type_name} objects may not be changed", f"allowed kinds: {', '.join(settings.kinds)}")
     if write.namespaced and ref.namespace in settings.protected_namespaces:
         return no("protected_namespace", f"namespace {ref.namespace} is protected")
     if write.namespaced and ref.namespace not in policy.namespaces:

@@ -66,7 +66,8 @@ class OverlayReader:
             if kept is not None:
                 shown.append(kept)
         if not label_selector and not field_selector and self.overlay:
-            wanted = self._reader.resource(kind).kind
+            row = self._reader.resource(kind)
+            wanted = ObjectRef(api_version=row.api_version, kind=row.kind, name="").type_name
             for key, planned in self.overlay.items():
                 fits = key[0] == wanted and namespace in (None, key[1])
                 if fits and planned is not None and key not in seen:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -14,6 +12,8 @@ from pydantic import ConfigDict, Field
 from stratus.model.actions import ApiWrite, Reversibility
 from stratus.model.base import Json, Noun
 
+CUSTOM = "custom resource"
+ANY = "any"
 Condition = Literal["", "owned", "unowned", "orphan", "not_orphan", "token", "not_token"]
 
 
@@ -28,6 +28,7 @@ class ReversibilityRule(Noun):
     undo: str = ""
     differs: str = ""
     reason: str = ""
+    hint: str = ""
     rewrite: Json | None = None
     rewritten: str = ""
 
@@ -60,10 +61,10 @@ def classify(verb: str, write: ApiWrite, before: Json | None) -> ReversibilityRu
     wanted = f"{write.method}/{write.subresource}" if write.subresource else write.method
     if write.method == "PATCH" and write.patch_type == "application/apply-patch+yaml" and before is None:
         wanted = "POST"  # a server-side apply creates what is not there
-    kind = write.target.kind
-    for word in dict.fromkeys((verb, verb.split(" ", 1)[0])):
+    kind = CUSTOM if write.target.custom else write.target.kind
+    for word in dict.fromkeys((verb, verb.split(" ", 1)[0], ANY)):
         for rule in reversibility_rules():
-            fits = word in rule.verbs and kind in rule.kinds and wanted in rule.writes
+            fits = word in rule.verbs and kind in rule.kinds and {wanted, ANY} & {*rule.writes}
             if fits and _holds(rule.when, write, before):
                 return rule
     return ReversibilityRule(
@@ -71,7 +72,7 @@ def classify(verb: str, write: ApiWrite, before: Json | None) -> ReversibilityRu
         kinds=(kind,),
         writes=(wanted,),
         reversibility="irreversible",
-        reason=f"`{verb}` on a {kind} ({wanted}) is not in the registry of reversible changes",
+        reason=f"`{verb}` on a {write.target.type_name} ({wanted}) is not in the registry of reversible changes",
     )
 
 
@@ -102,14 +103,20 @@ _WHEN_IN_WORDS: dict[Condition, str] = {
 _PREFACE = """\
 # What can be taken back
 
-Every change that Stratus may make stands in this table; what does not is refused. The table is generated from
-`src/stratus/mitigation/reversibility.yaml` by `python -m stratus.mitigation.reversibility FILE`.
+Every change that Stratus may make stands in this table; what does not is refused. The page is made from
+`src/stratus/mitigation/reversibility.yaml` and `src/stratus/transaction/essence.json` by `python docs/generate.py`.
 
 - **exact**: undo restores every field; only what the last column names differs.
 - **equivalent**: a controller restores something of equal worth; the last column says what is not identical.
 - **rewritable**: never done as asked; done in a form that can be taken back.
 - **compensable**: needs a runbook that states the compensation and a check of both; refused otherwise.
 - **irreversible**: refused, and no approval overrides that in autonomous mode. So is everything that is not listed.
+
+Every kind of the built-in API has its rows. *Custom resources*, that is the kinds of all other API groups whatever they
+are called, follow one rule: what is there may be changed where `policy.kinds` names the kind (such as
+`Certificate.cert-manager.io`; by default it names none), because the fields can be set back exactly and their operator
+then works towards the old ones again; creating and deleting them is refused, because that is where operators make and
+delete what nobody can see.
 """
 
 
@@ -119,18 +126,8 @@ def reversibility_table() -> str:
     for rule in reversibility_rules():
         condition = f" ({_WHEN_IN_WORDS[rule.when]})" if rule.when else ""
         undo = (f"Is {rule.rewritten}. " if rule.rewritten else "") + (rule.undo or "none")
-        why = rule.differs or (f"Refused: {rule.reason}." if rule.reason else "")
-        verbs = ", ".join(f"`{verb}`" for verb in rule.verbs)
+        instead = f" Instead: {rule.hint}." if rule.hint else ""
+        why = rule.differs or (f"Refused: {rule.reason}.{instead}" if rule.reason else "")
+        verbs = ", ".join("everything else" if verb == ANY else f"`{verb}`" for verb in rule.verbs)
         rows.append(f"| {verbs} | {', '.join(rule.kinds)}{condition} | {rule.reversibility} | {undo} | {why} |")
     return "\n".join(rows) + "\n"
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Write the page to a file."""
-    parser = argparse.ArgumentParser(description="Write the table of reversible changes as Markdown.")
-    parser.add_argument("file", type=Path)
-    parser.parse_args(arguments).file.write_text(reversibility_table(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

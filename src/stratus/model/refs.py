@@ -6,6 +6,17 @@ from typing import Self
 
 from stratus.model.base import Json, Noun
 
+BUILT_IN_GROUPS = frozenset(
+    (
+        "", "apps", "autoscaling", "batch", "policy", "admissionregistration.k8s.io", "apiextensions.k8s.io",
+        "apiregistration.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io",
+        "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io", "rbac.authorization.k8s.io", "resource.k8s.io",
+        "scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io",
+    )
+)  # fmt: skip
+"""API groups that every API server serves by itself; kinds of all others are custom resources."""
+
 
 class ObjectRef(Noun):
     """Which object is meant; written `namespace/Kind/name` (`/Kind/name` when cluster-scoped)."""
@@ -21,13 +32,23 @@ class ObjectRef(Noun):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Identity without version and uid: (kind, namespace, name)."""
-        return (self.kind, self.namespace, self.name)
+        """Identity without version and uid: (type, namespace, name)."""
+        return (self.type_name, self.namespace, self.name)
 
     @property
     def group(self) -> str:
         """API group; empty for core."""
         return self.api_version.rpartition("/")[0]
+
+    @property
+    def custom(self) -> bool:
+        """Whether the kind is of none of the built-in API groups, whatever it is called."""
+        return self.group not in BUILT_IN_GROUPS
+
+    @property
+    def type_name(self) -> str:
+        """`Deployment`, and `Certificate.cert-manager.io` for a custom resource."""
+        return f"{self.kind}.{self.group}" if self.custom else self.kind
 
     @classmethod
     def of(cls, obj: Json, *, kind: str = "", api_version: str = "") -> Self:

@@ -32,6 +32,31 @@ def managed_paths(kind: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(row["path"]) for row in [*table["everywhere"], *table["kinds"].get(kind, [])])
 
 
+def managed_table() -> str:
+    """Return the server-managed fields with the reason for each, as a section of a Markdown page."""
+    table = _table("essence.json")
+    groups = {"every object": table["everywhere"], **table["kinds"]}
+    rows = [
+        f"| {kind} | `{'.'.join(row['path'])}` | {row['why']} |" for kind, fields in groups.items() for row in fields
+    ]
+    empty = ", ".join(f"`{'.'.join(path)}`" for path in table["empty_is_absent"])
+    return "\n".join(
+        [
+            "## What is never compared",
+            "",
+            "The server or a controller manages these fields by itself. They are never part of a change, never",
+            "restored, and no difference to the proof of an undo; the tests of undo use the same list.",
+            "",
+            "| of | field | why |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"An empty {empty} equals an absent one.",
+            "",
+        ]
+    )
+
+
 def essence(obj: Json | None) -> Json | None:
     """Return a copy of an object without server-managed fields; None stays None.
 

@@ -46,7 +46,7 @@ def restored_by_controller(write: ApiWrite) -> bool:
     if write.subresource:
         row = _rules()["subresources"].get(write.subresource, {})
     else:
-        row = _rules()["delete"].get(write.target.kind, {}) if write.method == "DELETE" else {}
+        row = _rules()["delete"].get(write.target.type_name, {}) if write.method == "DELETE" else {}
     return bool(row.get("restored_by"))
 
 
@@ -63,7 +63,7 @@ def creates(write: ApiWrite) -> bool:
 def refusal(planned: PlannedWrite) -> str:
     """Return why a planned write is not in the table of inverses, or empty when it is."""
     write = planned.write
-    kind, rules = write.target.kind, _rules()
+    kind, rules = write.target.type_name, _rules()
     if planned.reversibility == "irreversible":
         return f"{planned.command or write.method} cannot be undone"
     if write.subresource:
@@ -74,7 +74,7 @@ def refusal(planned: PlannedWrite) -> str:
         return f"no inverse is known for deleting a {kind}"
     elif write.method == "POST" and kind not in rules["create"]["kinds"]:
         return f"no inverse is known for creating a {kind}"
-    elif write.method in ("PUT", "PATCH") and kind not in rules["update"]["kinds"]:
+    elif write.method in ("PUT", "PATCH") and not (write.target.custom or kind in rules["update"]["kinds"]):
         return f"no inverse is known for changing a {kind}"
     if not write.target.name and not (creates(write) and _generate_name(write)):
         return f"{write.method} of {kind} names no object: writes to whole collections are not recorded one by one"
@@ -125,7 +125,7 @@ def prepared(planned: PlannedWrite, before: Json | None, key: str) -> ApiWrite:
             body["metadata"]["resourceVersion"] = version(before)
             change["body"] = body
         if write.method == "DELETE":
-            change["body"] = _delete_options(before, _rules()["delete"][write.target.kind].get("propagation", ""))
+            change["body"] = _delete_options(before, _rules()["delete"][write.target.type_name].get("propagation", ""))
             if isinstance(write.body, dict) and "gracePeriodSeconds" in write.body:
                 change["body"]["gracePeriodSeconds"] = write.body["gracePeriodSeconds"]
     return write.model_copy(update=change)
