@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from stratus.errors import StratusError, UsageError
 from stratus.kit.clock import Timer, VirtualClock, iso, parse_iso
@@ -123,12 +123,11 @@ class EmbeddedCluster:
         self.clock = VirtualClock(parse_iso(EPOCH) if epoch is None else epoch)
         self._rng = random.Random(seed)
         self.store = Store(self.clock, self._rng)
-        self.registry = ImageRegistry()
-        self.runtime = AppRuntime(self.registry, self._loaded.app if self._loaded is not None else None)
+        self.registry, self.runtime = self._containers()
         if images is not None:
             # After the application's own rules: what the user says counts most.
             self.registry.read(images)
-        furnish(self.store, self.clock.now(), nodes=nodes)
+        self._furnish(nodes)
         self.control = ControlPlane(self.store, self.clock, self._rng, self.registry, self.runtime)
         self._assemble(chosen, History(), FaultEngine.load(self._loaded, faults))
         made = {
@@ -184,6 +183,15 @@ class EmbeddedCluster:
         self.faulting = faults
         faults.attach(self)
         self._next_tick: Timer | None = None
+
+    def _containers(self) -> tuple[ImageRegistry, AppRuntime]:
+        """Return what images there are, and what plays containers."""
+        registry = ImageRegistry()
+        return registry, AppRuntime(registry, self._loaded.app if self._loaded is not None else None)
+
+    def _furnish(self, nodes: int) -> None:
+        """Put in what is there before anything follows the store."""
+        furnish(self.store, self.clock.now(), nodes=nodes)
 
     @property
     def application(self) -> str:
@@ -618,7 +626,7 @@ class EmbeddedCluster:
 
     # copies
 
-    def fork(self) -> EmbeddedCluster:
+    def fork(self) -> Self:
         """Return an independent copy of the cluster as it is now: what is tried there does not happen here.
 
         The copy has no state file and is not served; close it when done.
@@ -626,7 +634,7 @@ class EmbeddedCluster:
         with self.lock:
             self._alive()
             self.turnstile.settle()
-            twin = EmbeddedCluster.__new__(EmbeddedCluster)
+            twin = type(self).__new__(type(self))
             twin.lock = threading.RLock()
             twin.seed, twin.namespace, twin._loaded = self.seed, self.namespace, self._loaded
             twin._closed, twin._replaying, twin._log = False, False, None

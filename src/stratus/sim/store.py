@@ -242,6 +242,24 @@ class Store:
         self._publish(Change("ADDED", resource, stored, None, self.rv))
         return stored
 
+    def load(self, resource: str, obj: Obj) -> None:
+        """Enter an object as another cluster has it, with its own uid, version and times; nobody is told.
+
+        For filling a store before anything follows it. Of two objects of one name the first stays.
+        """
+        meta = obj["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        names = self._objects.setdefault(resource, {}).setdefault(namespace, {})
+        if name in names:
+            return
+        names[name] = obj
+        self._sorted[resource] = None
+        self._sorted_in.pop((resource, namespace), None)
+        self._index(resource, obj)
+        version = str(meta.get("resourceVersion", ""))
+        if version.isdigit():
+            self.rv = max(self.rv, int(version))
+
     def update(self, resource: str, obj: Obj, *, expect_rv: str | None = None) -> Obj:
         """Replace an object; identical content changes nothing, not even the resourceVersion.
 
