@@ -166,7 +166,7 @@ def test_flags_in_their_forms() -> None:
         ("get pods -w", "interactive"),
         ("get pods --watch", "interactive"),
         ("logs web --follow", "interactive"),
-        ("run x --image=i", "unsupported_verb"),
+        ("config view", "unsupported_verb"),
         ("config use-context other", "unsupported_verb"),
         ("get pods --kubeconfig=/x", "forbidden_flag"),
         ("--kubeconfig /x get pods", "forbidden_flag"),

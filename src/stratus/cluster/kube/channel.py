@@ -122,6 +122,15 @@ class Channel:
                     raise
         raise AssertionError("unreachable")
 
+    def upgrade(self, url: str) -> tuple[Any, dict[str, str], str]:
+        """Return the client, the headers and the whole address for a request that asks for streams.
+
+        Args:
+            url: path and query below the server's address, quoted.
+        """
+        _, address, headers, _, _ = self._client.param_serialize("GET", url, auth_settings=["BearerToken"])
+        return self._client, {**headers, "User-Agent": "stratus"}, address
+
     def json(self, method: str, path: str, *, changes: bool = False, **more: Any) -> Json:
         """As `call`, reading the body as a JSON object."""
         answer = self.call(method, path, changes=changes, **more)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from stratus.cluster.kube.changing import KubeRehearser, KubeWriter
 from stratus.cluster.kube.channel import Channel
+from stratus.cluster.kube.executing import KubeExecutor
 from stratus.cluster.kube.reader import KubeReader
 from stratus.errors import UsageError
 from stratus.settings import Settings
@@ -22,6 +23,7 @@ class KubeCluster:
         reader: `KubeReader`, a `ClusterReader` without any way to write.
         rehearser: `KubeRehearser`, a `ClusterRehearser`.
         writer: `KubeWriter`, a `ClusterWriter`; only the transaction engine is handed it.
+        executor: `KubeExecutor`, a `ClusterExecutor`; the same holds.
     """
 
     def __init__(self, api_client: Any, *, timeout: float = 30.0, writer_client: Any = None) -> None:
@@ -38,6 +40,7 @@ class KubeCluster:
         self.reader = KubeReader(self._channels[0])
         self.rehearser = KubeRehearser(self._channels[-1])
         self.writer = KubeWriter(self._channels[-1])
+        self.executor = KubeExecutor(self._channels[-1])
 
     @classmethod
     def from_kubeconfig(cls, path: Path | str, context: str = "", *, timeout: float = 30.0) -> Self:

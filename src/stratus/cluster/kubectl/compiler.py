@@ -29,6 +29,7 @@ _VERBS = {
     "create": "creating",
     "expose": "exposing",
     "autoscale": "exposing",
+    "run": "running",
 }
 """First word of a changing verb -> module in `verbs` that compiles it."""
 

@@ -19,12 +19,16 @@ Kind = str
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: its flags by name with their kind, short forms by letter, and the read it is (empty: a change)."""
+    """One verb: flags by name with their kind, short forms by letter, the read it is (empty: a change).
+
+    `declined` says what to do instead of a flag that kubectl has and this verb has not.
+    """
 
     name: str
     flags: dict[str, Kind]
     short: dict[str, str]
     read: str = ""
+    declined: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,19 @@ class Parsed:
 
 
 @dataclass(frozen=True)
-class _Grammar:
+class Grammar:
+    """All that is known of the language: verbs, other words for them, refused verbs, and flags never accepted."""
+
     verbs: dict[str, Verb]
     aliases: dict[str, str]
     refused: dict[str, dict[str, str]]
     forbidden: dict[str, str]
+    instead: dict[str, str]
 
 
 @cache
-def _grammar() -> _Grammar:
+def grammar() -> Grammar:
+    """Read the grammar shipped beside this module."""
     text = (files("stratus.cluster.kubectl") / "data" / "grammar.yaml").read_text(encoding="utf-8")
     data: dict[str, Any] = yaml.safe_load(text)
     verbs = {}
@@ -85,9 +93,9 @@ def _grammar() -> _Grammar:
                 flags[long] = kind
                 if letter:
                     short[letter] = long
-        verbs[name] = Verb(name, flags, short, row.get("read", ""))
+        verbs[name] = Verb(name, flags, short, row.get("read", ""), row.get("declined", {}))
     forbidden = {flag: group for group, flags in data["forbidden_flags"].items() for flag in flags}
-    return _Grammar(verbs, data["aliases"], data["refused"], forbidden)
+    return Grammar(verbs, data["aliases"], data["refused"], forbidden, data["instead"])
 
 
 def parse_command(line: str | Sequence[str]) -> Parsed:
@@ -109,7 +117,7 @@ def parse_command(line: str | Sequence[str]) -> Parsed:
 
 
 def _take_verb(words: list[str], namespaces: list[str]) -> tuple[Verb, list[str]]:
-    grammar = _grammar()
+    known = grammar()
     name = ""
     rest = list(words)
     while True:
@@ -120,26 +128,26 @@ def _take_verb(words: list[str], namespaces: list[str]) -> tuple[Verb, list[str]
         if not name and word.startswith("-"):
             _refuse_flag(word, "")
         longer = f"{name} {word}".strip()
-        longer = grammar.aliases.get(longer, longer)
-        if word.startswith("-") or not any(v == longer or v.startswith(f"{longer} ") for v in grammar.verbs):
+        longer = known.aliases.get(longer, longer)
+        if word.startswith("-") or not any(v == longer or v.startswith(f"{longer} ") for v in known.verbs):
             break
         name, rest = longer, rest[1:]
-    if name in grammar.verbs:
+    if name in known.verbs:
         if name == "create" and rest and not any(w.startswith(("-f", "--filename")) for w in rest):
             raise _unknown(f"create {rest[0]}")
-        return grammar.verbs[name], rest
+        return known.verbs[name], rest
     if not name and not rest:
         raise CommandRefused("The command is empty", code="empty", hint="give a kubectl command")
     spoken = f"{name} {rest[0]}".strip() if rest else name
-    for code, verbs in grammar.refused.items():
+    for code, verbs in known.refused.items():
         if rest and not name and rest[0] in verbs:
             raise CommandRefused(f"`kubectl {rest[0]}` is not available here", code=code, hint=verbs[rest[0]])
     raise _unknown(spoken)
 
 
 def _unknown(spoken: str) -> CommandRefused:
-    family = sorted(v for v in _grammar().verbs if v.partition(" ")[0] == spoken.partition(" ")[0])
-    known = family or sorted({v.partition(" ")[0] for v in _grammar().verbs})
+    family = sorted(v for v in grammar().verbs if v.partition(" ")[0] == spoken.partition(" ")[0])
+    known = family or sorted({v.partition(" ")[0] for v in grammar().verbs})
     return CommandRefused(
         f"`{spoken}` is not a kubectl command that is understood here",
         code="unknown_verb",
@@ -232,9 +240,14 @@ def _take_one(
 
 def _refuse_flag(word: str, verb: str) -> NoReturn:
     name = word.lstrip("-").partition("=")[0]
-    group = _grammar().forbidden.get(name if word.startswith("--") else name[:1])
+    known = grammar().verbs.get(verb)
+    hint = known.declined.get(name if word.startswith("--") else name[:1]) if known else None
+    if hint:
+        raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code="forbidden_flag", hint=hint)
+    group = grammar().forbidden.get(name if word.startswith("--") else name[:1])
     if group:
         hints = {
+            "declined": grammar().instead.get(name, ""),
             "cluster": "leave it out: the cluster and the identity are chosen before",
             "file": "files of this machine cannot be named; give the content itself (--from-literal, -p, `-f -`)",
             "raw": "name the object instead",
@@ -242,7 +255,6 @@ def _refuse_flag(word: str, verb: str) -> NoReturn:
         }
         code = "interactive" if group == "interactive" else "forbidden_flag"
         raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code=code, hint=hints[group])
-    known = _grammar().verbs.get(verb)
     shown = ", ".join(f"--{f}" for f in sorted(known.flags)) if known else "--namespace"
     raise CommandRefused(
         f"`kubectl {verb}` has no flag {word.partition('=')[0]} here"
@@ -262,9 +274,11 @@ def _check(parsed: Parsed) -> None:
         )
     if "validate" in parsed and parsed.one("validate") not in ("", "true", "strict"):
         raise CommandRefused("Validation cannot be switched off", code="bad_value", hint="leave --validate out")
-    if "save-config" in parsed and parsed.on("save-config"):
+    if parsed.on("save-config") and parsed.verb not in ("create", "replace"):
         raise CommandRefused(
-            "--save-config is not supported", code="unknown_flag", hint="leave it out, or use `kubectl apply -f -`"
+            f"`kubectl {parsed.verb}` keeps no record for a later apply here",
+            code="forbidden_flag",
+            hint="leave --save-config out, or write the object as a manifest for `kubectl apply -f -`",
         )
 
 

@@ -30,6 +30,13 @@ def role(ctx: Context, name: str) -> Json:
         word, _, sub = text.partition("/")
         resource = ctx.resource(word)
         groups.setdefault(resource.group, []).append(f"{resource.plural}/{sub}" if sub else resource.plural)
+    aggregated = ctx.parsed.one("aggregation-rule")
+    if aggregated:
+        if verbs or groups or urls or names:
+            raise refuse("contradictory_flags", "--aggregation-rule stands alone", "drop the other flags")
+        chosen = pairs(tuple(aggregated.split(",")), "a label")
+        rule = {"clusterRoleSelectors": [{"matchLabels": chosen}]}
+        return _object(f"{_RBAC}/v1", "ClusterRole", name, aggregationRule=rule, rules=[])
     if not verbs or not (groups or urls):
         raise refuse("missing_argument", "--verb and --resource are needed", "write --verb=get --resource=pods")
     extra: Json = {"resourceNames": names} if names else {}
@@ -47,17 +54,23 @@ def binding(ctx: Context, name: str) -> Json:
     role_name, cluster_role = ctx.parsed.one("role"), ctx.parsed.one("clusterrole")
     if bool(role_name) == bool(cluster_role):
         raise refuse("missing_argument", "Exactly one role is needed", "write --role=NAME or --clusterrole=NAME")
-    subjects: list[Json] = [{"kind": "User", "apiGroup": _RBAC, "name": n} for n in _several(ctx, "user")]
-    subjects += [{"kind": "Group", "apiGroup": _RBAC, "name": n} for n in _several(ctx, "group")]
-    for text in _several(ctx, "serviceaccount"):
-        space, _, account = text.partition(":")
-        if not space or not account:
-            raise refuse("bad_value", f"--serviceaccount={text} is incomplete", "write NAMESPACE:NAME")
-        subjects.append({"kind": "ServiceAccount", "name": account, "namespace": space})
     kind = "Role" if role_name else "ClusterRole"
     reference = {"apiGroup": _RBAC, "kind": kind, "name": role_name or cluster_role}
     body = _object(f"{_RBAC}/v1", "ClusterRoleBinding" if cluster else "RoleBinding", name, roleRef=reference)
-    return {**body, "subjects": subjects} if subjects else body
+    found = subjects(ctx)
+    return {**body, "subjects": found} if found else body
+
+
+def subjects(ctx: Context) -> list[Json]:
+    """Return the subjects that --user, --group and --serviceaccount name, in that order."""
+    found: list[Json] = [{"kind": "User", "apiGroup": _RBAC, "name": n} for n in _several(ctx, "user")]
+    found += [{"kind": "Group", "apiGroup": _RBAC, "name": n} for n in _several(ctx, "group")]
+    for text in _several(ctx, "serviceaccount"):
+        space, _, account = text.partition(":")
+        if not space or not account:
+            raise refuse("bad_value", f"--serviceaccount={text} is incomplete", "write --serviceaccount=NAMESPACE:NAME")
+        found.append({"kind": "ServiceAccount", "name": account, "namespace": space})
+    return found
 
 
 def quota(ctx: Context, name: str) -> Json:

@@ -55,7 +55,7 @@ def go_json(value: Any) -> str:
     return text
 
 
-def _noted(obj: Json) -> Json:
+def noted(obj: Json) -> Json:
     """Return the object with a record of itself in its annotations, as `apply` keeps it for the next time."""
     meta = obj["metadata"]
     annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != LAST_APPLIED}
@@ -65,7 +65,7 @@ def _noted(obj: Json) -> Json:
 
 
 def _applied(ctx: Context, wanted: Found) -> tuple[ApiWrite, ...]:
-    modified = _noted(wanted.obj)
+    modified = noted(wanted.obj)
     current = ctx.reader.get(wanted.ref)
     if current is None:
         return (ctx.write("POST", wanted.resource, wanted.ref, modified),)
@@ -110,7 +110,7 @@ def _replaced(ctx: Context, wanted: Found) -> ApiWrite:
     current = ctx.reader.get(wanted.ref)
     if current is None:
         raise refuse("not_found", f"{wanted} does not exist, so it cannot be replaced", "use `kubectl apply -f -`")
-    body = copy.deepcopy(wanted.obj)
+    body = noted(wanted.obj) if ctx.parsed.on("save-config") else copy.deepcopy(wanted.obj)
     version = body["metadata"].get("resourceVersion") or current["metadata"].get("resourceVersion", "")
     body["metadata"]["resourceVersion"] = version
     return ctx.write("PUT", wanted.resource, wanted.ref, body, expect_version=version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stratus.cluster.kubectl.context import Context, Found, Outcome, refuse
 from stratus.cluster.kubectl.manifests import objects_of
 from stratus.cluster.kubectl.verbs import accessing, generating
+from stratus.cluster.kubectl.verbs.applying import noted
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
 
@@ -15,7 +16,7 @@ def compile_verb(ctx: Context) -> Outcome:
     if not what:
         if ctx.parsed.words or "filename" not in ctx.parsed:
             raise refuse("missing_argument", "`create` needs a kind or a manifest", "write `kubectl create KIND NAME`")
-        return Outcome(writes=tuple(_post(ctx, f) for f in objects_of(ctx)))
+        return Outcome(writes=tuple(post(ctx, f) for f in objects_of(ctx)))
     if len(ctx.parsed.words) != 1 or not ctx.parsed.words[0]:
         raise refuse(
             "missing_argument", f"`create {what}` needs exactly one name", f"write `kubectl create {what} NAME`"
@@ -28,7 +29,7 @@ def compile_verb(ctx: Context) -> Outcome:
     body = generator(ctx, name)
     resource = ctx.resource(f"{body['apiVersion']}/{body['kind']}")
     return Outcome(
-        writes=(_post(ctx, Found(resource, ctx.ref(resource, name), _placed(ctx, resource.namespaced, body))),)
+        writes=(post(ctx, Found(resource, ctx.ref(resource, name), _placed(ctx, resource.namespaced, body))),)
     )
 
 
@@ -38,7 +39,9 @@ def _placed(ctx: Context, namespaced: bool, body: Json) -> Json:
     return body
 
 
-def _post(ctx: Context, wanted: Found) -> ApiWrite:
+def post(ctx: Context, wanted: Found) -> ApiWrite:
+    """Return the POST of an object that is not there yet."""
     if ctx.reader.get(wanted.ref) is not None:
         raise refuse("already_exists", f"{wanted} exists already", "use `kubectl apply -f -`, `patch` or `set`")
-    return ctx.write("POST", wanted.resource, wanted.ref, wanted.obj)
+    body = noted(wanted.obj) if ctx.parsed.on("save-config") else wanted.obj
+    return ctx.write("POST", wanted.resource, wanted.ref, body)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from stratus.cluster.kubectl.context import Context, Found, Outcome, pairs, refuse
+from stratus.cluster.kubectl.context import Context, Found, Outcome, pairs, refuse, rules, strategic_type
+from stratus.cluster.kubectl.manifests import parse_documents
 from stratus.cluster.kubectl.targets import find
 from stratus.kit.kube import dig
+from stratus.kit.patches import merge_apply, strategic_apply
 from stratus.model.base import Json
+from stratus.model.refs import ObjectRef
 
 _EXPOSABLE = ("Deployment", "ReplicaSet", "Pod", "Service", "ReplicationController")
 
@@ -18,12 +21,39 @@ def compile_verb(ctx: Context) -> Outcome:
         resource = ctx.resource(kind)
         name = ctx.parsed.one("name") or found.ref.name
         ref = ctx.ref(resource, name)
-        body = make(ctx, found, name)
+        body = overridden(ctx, make(ctx, found, name))
         if ctx.reader.get(ref) is not None:
             raise refuse("already_exists", f"{ref} exists already", "choose another --name")
         body["metadata"]["namespace"] = ctx.namespace
         writes.append(ctx.write("POST", resource, ref, body))
     return Outcome(writes=tuple(writes))
+
+
+def overridden(ctx: Context, body: Json) -> Json:
+    """Return a made object with what `--overrides` says, merged as `--override-type` wants it."""
+    text = ctx.parsed.one("overrides")
+    if not text:
+        return body
+    documents = parse_documents(text, what="patch")
+    change = documents[0] if len(documents) == 1 else None
+    how = ctx.parsed.one("override-type", "merge")
+    if not isinstance(change, dict) or how not in ("merge", "strategic"):
+        raise refuse(
+            "bad_patch",
+            "--overrides is one JSON object, merged or strategic",
+            """write --overrides='{"spec": {...}}'""",
+        )
+    name = body["metadata"]["name"]
+    if how == "strategic":
+        kind = strategic_type(ObjectRef(api_version=body["apiVersion"], kind=body["kind"], name=name))
+        made: Json = strategic_apply(body, change, rules(), kind)
+    else:
+        made = merge_apply(body, change)
+    if [made.get("apiVersion"), made.get("kind")] != [body["apiVersion"], body["kind"]] or (
+        (made.get("metadata") or {}).get("name") != name
+    ):
+        raise refuse("bad_patch", "--overrides cannot change kind or name", "leave kind and metadata.name out")
+    return made
 
 
 _HPA = "HorizontalPodAutoscaler"

@@ -9,12 +9,14 @@ from fnmatch import fnmatchcase
 
 from stratus.cluster.kubectl.context import Context, Found, Outcome, pairs, refuse, strategic_writes
 from stratus.cluster.kubectl.targets import find
+from stratus.cluster.kubectl.verbs.accessing import subjects
 from stratus.kit.kube import quantity
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
 
 _ENV_NAME = re.compile(r"^[^=\s]+$")
 _IMAGE = re.compile(r"^[^\s]+$")
+_NOT_ENV = re.compile(r"[^a-zA-Z0-9_]")
 _TEMPLATES = {
     "Pod": ("spec",),
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
@@ -29,6 +31,7 @@ def compile_verb(ctx: Context) -> Outcome:
         "set resources": _resources,
         "set selector": _selector,
         "set serviceaccount": _service_account,
+        "set subject": _subjects,
     }[ctx.parsed.verb]
     return verb(ctx)
 
@@ -96,7 +99,8 @@ def _env(ctx: Context) -> Outcome:
     stray = [w for w in arguments if "=" not in w and not w.endswith("-")]
     if stray:
         raise refuse("bad_value", f"{stray[0]!r} is not a variable", "write NAME=VALUE to set and NAME- to remove")
-    if not sets and not removed:
+    taken = _taken_over(ctx)
+    if not sets and not removed and not taken:
         raise refuse("missing_argument", "No variable is given", "write NAME=VALUE to set and NAME- to remove")
     for name in (*sets, *removed):
         if not name or not _ENV_NAME.match(name):
@@ -104,6 +108,8 @@ def _env(ctx: Context) -> Outcome:
     if set(sets) & set(removed):
         raise refuse("bad_value", "A variable is both set and removed", "do one of them")
     pattern = ctx.parsed.one("containers", "*")
+    wanted: dict[str, Json] = {**taken, **{name: {"name": name, "value": value} for name, value in sets.items()}}
+    wanted = {name: wanted[name] for name in (*sets, *(n for n in taken if n not in sets))}
 
     def change(found: Found, spec: Json) -> None:
         chosen = _containers(spec, pattern)
@@ -111,24 +117,55 @@ def _env(ctx: Context) -> Outcome:
             raise _no_container(found, spec, pattern)
         for container in chosen:
             env = [e for e in container.get("env") or () if e["name"] not in removed]
-            for name, value in sets.items():
+            for name, entry in wanted.items():
                 old = next((e for e in env if e["name"] == name), None)
-                if old is not None and not ctx.parsed.on("overwrite", True) and old.get("value") != value:
+                if old is not None and not ctx.parsed.on("overwrite", True) and old != entry:
                     raise refuse(
                         "would_overwrite",
                         f"{found} has {name} already, and --overwrite is false",
                         "leave --overwrite=false out",
                     )
                 if old is None:
-                    env.append({"name": name, "value": value})
+                    env.append(dict(entry))
                 else:
-                    env[env.index(old)] = {"name": name, "value": value}
+                    env[env.index(old)] = dict(entry)
             if env or container.get("env"):
                 container["env"] = env
             if not env:
                 container.pop("env", None)
 
     return _changed(ctx, find(ctx, names), change)
+
+
+def _taken_over(ctx: Context) -> dict[str, Json]:
+    """Return the variables that `--from=configmap/NAME|secret/NAME` refers to, by name."""
+    source = ctx.parsed.one("from")
+    keys = {key for text in ctx.parsed.many("keys") for key in text.split(",") if key}
+    if not source:
+        if keys or ctx.parsed.one("prefix"):
+            raise refuse("missing_argument", "--keys and --prefix need --from", "write --from=configmap/NAME")
+        return {}
+    word, _, name = source.partition("/")
+    resource = ctx.resource(word)
+    reference = {"ConfigMap": "configMapKeyRef", "Secret": "secretKeyRef"}.get(resource.kind)
+    if reference is None or resource.group or not name:
+        raise refuse("bad_value", f"--from={source} is no source", "write --from=configmap/NAME or --from=secret/NAME")
+    held = ctx.reader.get(ctx.ref(resource, name))
+    if held is None:
+        raise refuse("not_found", f"{resource.kind} {name} does not exist", "check name and namespace")
+    known = sorted(held.get("data") or {})
+    if keys - set(known):
+        raise refuse(
+            "not_found",
+            f"{resource.kind} {name} has no key {sorted(keys - set(known))[0]!r}",
+            f"its keys are: {', '.join(known) or 'none'}",
+        )
+    found: dict[str, Json] = {}
+    for key in known:
+        if not keys or key in keys:
+            variable = ctx.parsed.one("prefix") + _NOT_ENV.sub("_", key).upper()
+            found[variable] = {"name": variable, "valueFrom": {reference: {"key": key, "name": name}}}
+    return found
 
 
 def _resources(ctx: Context) -> Outcome:
@@ -184,6 +221,20 @@ def _service_account(ctx: Context) -> Outcome:
         spec["serviceAccountName"] = account[0]
 
     return _changed(ctx, find(ctx, names), change)
+
+
+def _subjects(ctx: Context) -> Outcome:
+    wanted = subjects(ctx)
+    if not wanted:
+        raise refuse("missing_argument", "No subject is given", "write --user=NAME, or --serviceaccount=NAMESPACE:NAME")
+    writes: list[ApiWrite] = []
+    for found in find(ctx, ctx.parsed.words):
+        if found.resource.kind not in ("RoleBinding", "ClusterRoleBinding"):
+            raise refuse("not_applicable", f"{found} has no subjects", "name a rolebinding or clusterrolebinding")
+        held = found.obj.get("subjects") or []
+        after = {**found.obj, "subjects": [*held, *(s for s in wanted if s not in held)]}
+        writes += strategic_writes(ctx, found, after)
+    return Outcome(writes=tuple(writes))
 
 
 def _no_container(found: Found, spec: Json, name: str) -> Exception:
