@@ -36,6 +36,14 @@ class Prober:
                 count.held = False
                 self._next(pod, spec, count, kind)
 
+    def resume(self, pod: Obj, spec: Obj, container: ContainerState) -> None:
+        """Go on asking a container that ran before this kubelet knew of it."""
+        instance = container.running
+        for kind in KINDS:
+            if instance is not None and spec.get(f"{kind}Probe"):
+                count = container.probes.setdefault(kind, ProbeCount(base=instance.started_at))
+                self._next(pod, spec, count, kind)
+
     def asked(self, pod: Obj, spec: Obj, container: ContainerState) -> bool:
         """A pass may have found the container running and not ready: then readiness is probed now, out of turn."""
         instance, count = container.running, container.probes.get("readiness")
