@@ -142,6 +142,8 @@ class Settings(_Group):
         lease_namespace: namespace of the Lease; empty: the namespace being changed.
         identity: name of this engine; empty: host name and process id.
         seed: seed of everything random.
+        ablate: parts switched off, to measure what each brings (`tnr`, `undo`, `rag`, `rehearsal`, `rules`, `model`,
+            `rediagnosis`). For measuring on embedded clusters only.
     """
 
     mode: Literal["observe", "suggest", "dry-run", "approve", "auto"] = "suggest"
@@ -168,6 +170,7 @@ class Settings(_Group):
     lease_namespace: str = ""
     identity: str = ""
     seed: int = 0
+    ablate: Names = ()
     health: HealthSettings = HealthSettings()
     limits: LimitSettings = LimitSettings()
     model: ModelSettings = ModelSettings()

@@ -34,24 +34,30 @@ def rooms(
     model: Any = None,
     clock: Clock | None = None,
     spent: ModelUsage | None = None,
+    knowledge: KnowledgeBase | None = None,
 ) -> Iterator[Rooms]:
     """Wire the rooms of one incident and close what was opened.
 
     Args:
         source: the cluster, real or embedded.
         telemetry: sources that replace those of the settings or of the embedded cluster.
-        model: a LangChain chat model that replaces the one named by `settings.reasoner`.
+        model: a LangChain chat model, or a whole brain, that replaces the one named by `settings.reasoner`.
         clock: another clock than the source's.
         spent: what the incident has cost so far, when it goes on after a restart; budgets count on from there.
+        knowledge: runbooks and tickets that are open already, in place of those in `settings.state_dir`; not closed.
 
     Raises:
         UsageError: a setting cannot be used; UnreachableError: a service does not answer.
     """
     from stratus.flow.rooms import Rooms
-    from stratus.transaction.engine import TransactionEngine
     from stratus.transaction.sampling import HealthProbe
+    from stratus.wiring.ablation import Ignorant, checked, engine_class
 
-    knowing = Knowing(settings)
+    off = checked(settings)
+    if off and not source.emulated:
+        raise UsageError("ablate switches safety off: it is for measuring on embedded clusters only")
+    given = Ignorant() if "rag" in off else knowledge
+    knowing = Knowing(settings) if given is None else Known(given)
     cluster = source.cluster
     ticking = clock or source.clock or SystemClock()
     if type(ticking) is SystemClock:
@@ -60,7 +66,7 @@ def rooms(
     told = telemetry if telemetry is not None else source.telemetry(settings)
     journal = open_journal(settings)
     try:
-        engine = TransactionEngine(
+        engine = engine_class(off)(
             reader=cluster.reader,
             writer=cluster.writer,
             journal=journal,
@@ -94,9 +100,18 @@ def think(settings: Settings, model: Any = None, spent: ModelUsage | None = None
     """
     from stratus.diagnosis.rules import RulesReasoner
 
-    rules = RulesReasoner(settings)
-    if model is None and settings.reasoner in ("", "rules"):
-        return rules
+    off = frozenset(settings.ablate)
+    rules: Any = RulesReasoner(settings)
+    if hasattr(model, "diagnose"):
+        return _settled(model, off)
+    if (model is None and settings.reasoner in ("", "rules")) or "model" in off:
+        if "rules" in off:
+            raise UsageError("to ablate the rules, name a model as reasoner, such as `openai:gpt-4o`")
+        return _settled(rules, off)
+    if "rules" in off:
+        from stratus.wiring.ablation import Speechless
+
+        rules = Speechless()
     from stratus.diagnosis.model import ModelReasoner
     from stratus.llm.providers import chat_model
     from stratus.llm.thinker import ChatThinker
@@ -111,7 +126,27 @@ def think(settings: Settings, model: Any = None, spent: ModelUsage | None = None
     thinker = ChatThinker(
         chat, name=name, settings=settings.model, limits=settings.limits, clock=SystemClock(), spent=spent
     )
-    return ModelReasoner(thinker, rules, name)
+    return _settled(ModelReasoner(thinker, rules, name), off)
+
+
+def _settled(brain: Brain, off: frozenset[str]) -> Brain:
+    from stratus.wiring.ablation import Settled
+
+    return Settled(brain) if "rediagnosis" in off else brain
+
+
+class Known:
+    """Knowledge that is open already, and stays so."""
+
+    def __init__(self, knowledge: KnowledgeBase) -> None:
+        self._knowledge = knowledge
+
+    def get(self) -> KnowledgeBase:
+        """Return it."""
+        return self._knowledge
+
+    def close(self) -> None:
+        """Leave it open: it is not ours."""
 
 
 class Knowing:

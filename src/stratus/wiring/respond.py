@@ -20,6 +20,7 @@ from stratus.wiring.sources import Source, open_embedded, open_kubernetes, show_
 
 if TYPE_CHECKING:
     from stratus.flow.rooms import Rooms
+    from stratus.knowledge.base import KnowledgeBase
     from stratus.telemetry.base import Telemetry
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def respond(
     mode: str | None = None,
     reasoner: Any = None,
     telemetry: Telemetry | None = None,
+    knowledge: KnowledgeBase | None = None,
     settings: Settings | None = None,
     incident: str = "",
     kind: Literal["respond", "demo"] = "respond",
@@ -88,8 +90,9 @@ def respond(
         seed: seed of the embedded cluster; None: that of the settings.
         namespaces: where to look; empty: where the alerts are, else everywhere allowed.
         mode: observe, suggest, dry-run, approve or auto; None: as in the settings.
-        reasoner: `rules`, `PROVIDER:MODEL`, or a LangChain chat model; None: as in the settings.
+        reasoner: `rules`, `PROVIDER:MODEL`, a LangChain chat model, or a `Brain` of your own; None: as in the settings.
         telemetry: metrics, logs, traces and alerts to use instead of those of the settings.
+        knowledge: runbooks and tickets to use instead of those of the settings.
         settings: everything else; None: defaults.
         incident: id for a new incident, or of an unfinished one to go on with.
         kind: what the register says of it; a demo is found again by `stratus demo`.
@@ -128,7 +131,9 @@ def respond(
     register.save(entry)  # before the cluster is made, so that a kill during that is found again
     with ExitStack() as stack:
         source = source_of(cluster) if cluster is not None else stack.enter_context(_source(entry))
-        run = stack.enter_context(open_run(entry, source, register, telemetry=telemetry, model=model))
+        run = stack.enter_context(
+            open_run(entry, source, register, telemetry=telemetry, model=model, knowledge=knowledge)
+        )
         return run.go(alerts, approve=approve, on_event=on_event)
 
 
@@ -272,6 +277,7 @@ def open_run(
     *,
     telemetry: Telemetry | None = None,
     model: Any = None,
+    knowledge: KnowledgeBase | None = None,
 ) -> Iterator[Run]:
     """Wire an incident's rooms and compile its graph on SQLite checkpoints."""
     from stratus.flow.graph import incident_graph
@@ -281,7 +287,9 @@ def open_run(
     register.save(entry)
     with (
         checkpoints(entry.settings.state_dir / "checkpoints.sqlite") as saver,
-        wire(entry.settings, source, telemetry=telemetry, model=model, spent=_spent(saver, entry.id)) as rooms,
+        wire(
+            entry.settings, source, telemetry=telemetry, model=model, spent=_spent(saver, entry.id), knowledge=knowledge
+        ) as rooms,
     ):
         yield Run(entry, source, rooms, incident_graph(lambda _state: rooms, checkpointer=saver), register)
 
