@@ -60,6 +60,9 @@ class LimitSettings(_Group):
         incident_seconds: wall time of one incident.
         oscillation_seconds: how far back kept changes are looked at for a to and fro.
         repair_rounds: times a refused command may be rewritten.
+        candidates: plans of one round that are rehearsed and compared.
+        rehearsal_seconds: CPU time of the rehearsals of one round.
+        rehearsal_objects: objects that a twin is made of at most.
         model_calls, tokens, cost: thinking, per incident (cost in US dollars).
     """
 
@@ -71,6 +74,9 @@ class LimitSettings(_Group):
     incident_seconds: float = Field(default=3600.0, gt=0)
     oscillation_seconds: float = Field(default=86_400.0, ge=0)
     repair_rounds: int = Field(default=3, ge=0)
+    candidates: int = Field(default=3, ge=1)
+    rehearsal_seconds: float = Field(default=5.0, gt=0)
+    rehearsal_objects: int = Field(default=5000, ge=1)
     model_calls: int = Field(default=60, ge=0)
     tokens: int = Field(default=400_000, ge=0)
     cost: float = Field(default=5.0, ge=0)
@@ -122,6 +128,8 @@ class Settings(_Group):
         mode: observe (detect and diagnose), suggest (and plan), dry-run (and rehearse on the server),
             approve (ask before each execution), auto.
         namespaces: where to look; empty: those of the alerts, else all but the protected.
+        rehearsal: whether plans are run on a twin of the cluster first: auto (where that is possible), on (what cannot
+            be rehearsed is not executed without a person), off.
         reasoner: `rules`, or `PROVIDER:MODEL` such as `openai:gpt-4o`.
         kubeconfig: path of a kubeconfig; None: in-cluster or the default one.
         context: kubeconfig context; empty: the current one.
@@ -148,6 +156,7 @@ class Settings(_Group):
 
     mode: Literal["observe", "suggest", "dry-run", "approve", "auto"] = "suggest"
     namespaces: Names = ()
+    rehearsal: Literal["auto", "on", "off"] = "auto"
     reasoner: str = "rules"
     kubeconfig: Path | None = None
     context: str = ""

@@ -256,7 +256,7 @@ class EmbeddedCluster:
                 if self._log is not None:
                     self._log.close()
 
-    def __enter__(self) -> EmbeddedCluster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

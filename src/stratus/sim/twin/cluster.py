@@ -43,7 +43,9 @@ class TwinCluster(EmbeddedCluster):
         self.snapshot = snapshot
         self.served = dict(served or {})
         self.doubts = Doubts()
-        super().__init__(app=None, nodes=1, warmup=0.0, system=False, epoch=snapshot.at, namespace=snapshot.namespaces[0])
+        super().__init__(
+            app=None, nodes=1, warmup=0.0, system=False, epoch=snapshot.at, namespace=snapshot.namespaces[0]
+        )
 
     def _containers(self) -> tuple[ImageRegistry, AppRuntime]:
         registry = SeenImages(self.doubts)
@@ -176,11 +178,14 @@ def _assumed_secrets(shot: Snapshot) -> list[Obj]:
             for entry in container.get("env") or ():
                 ref = (entry.get("valueFrom") or {}).get("secretKeyRef")
                 wanted += [(ref.get("name", ""), ref.get("key", ""))] if ref else []
-            wanted += [(s["secretRef"].get("name", ""), "") for s in container.get("envFrom") or () if s.get("secretRef")]
+            wanted += [
+                (s["secretRef"].get("name", ""), "") for s in container.get("envFrom") or () if s.get("secretRef")
+            ]
         for volume in pod["spec"].get("volumes") or ():
-            if volume.get("secret"):
-                ref = volume["secret"]
-                wanted += [(ref.get("secretName", ""), i.get("key", "")) for i in ref.get("items") or ({},)]
+            ref = volume.get("secret")
+            if ref:
+                keys = [item.get("key", "") for item in ref.get("items") or ()] or [""]
+                wanted += [(ref.get("secretName", ""), key) for key in keys]
         wanted += [(ref.get("name", ""), "") for ref in pod["spec"].get("imagePullSecrets") or ()]
         for name, key in wanted:
             secret = found.setdefault((space, name), _secret(space, name, shot.at))

@@ -210,7 +210,7 @@ def checks(container: Obj, *kinds: str) -> frozenset[str]:
         found.add(text)
         handler, _, rest = text.partition(" ")
         if handler in ("httpGet", "tcpSocket") and "port" in (asked := json.loads(rest)):
-            found.add(f'tcpSocket {json.dumps({"port": asked["port"]})}')
+            found.add(f"tcpSocket {json.dumps({'port': asked['port']})}")
     return frozenset(found)
 
 

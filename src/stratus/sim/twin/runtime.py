@@ -184,5 +184,3 @@ class ObservedRuntime(AppRuntime):
     def usage(self, pod: Obj, container: Obj) -> tuple[float, float]:
         """Return nothing used; autoscalers are not let see it."""
         return 0.0, 0.0
-
-
