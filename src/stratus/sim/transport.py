@@ -116,10 +116,24 @@ class InProcessPool:
                 out = {"Content-Type": answer.content_type, **answer.headers}
                 return InProcessResponse(answer.status, out, answer.body, lambda: iter(()))
         if isinstance(answer, Upgrade):
-            # A WebSocket cannot be had here; callers in process use the server's exec backend.
+            # A WebSocket cannot be had here; callers in process use `run_command`.
             text = json.dumps({"kind": "Status", "status": "Failure", "message": "exec needs a WebSocket", "code": 400})
             return InProcessResponse(400, {"Content-Type": "application/json"}, text.encode(), lambda: iter(()))
         return InProcessResponse(200, {"Content-Type": answer.content_type}, b"", lambda: self._follow(answer))
+
+    def run_command(self, url: str, stdin: bytes) -> tuple[bytes, bytes, dict[str, Any], int]:
+        """Answer a request for exec without its streams: (stdout, stderr, Status, HTTP code)."""
+        from stratus.sim.streams.conversation import exit_status
+
+        request = Request("GET", url.removeprefix(ADDRESS), {}, b"", self.user)
+        with self.lock:
+            answer = self.api.handle(request)
+            if isinstance(answer, Upgrade) and answer.run is not None:
+                result = answer.run(stdin)
+                return result.out, result.err, exit_status(result), 101
+        if isinstance(answer, Response):
+            return b"", b"", json.loads(answer.body), answer.status
+        return b"", b"", {"status": "Failure", "message": "this is no request to run a command"}, 400
 
     def _follow(self, stream: _Stream) -> Iterator[bytes]:
         try:

@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -39,7 +40,9 @@ class KubeExecutor:
         client, headers, address = self.__channel.upgrade(url)
         direct = getattr(client.rest_client.pool_manager, "run_command", None)
         if direct is not None:  # an in-process server, which no WebSocket can lead to
-            out, err, status = direct(address, stdin.encode())
+            out, err, status, code = direct(address, stdin.encode())
+            if code >= 400:
+                raise error_of(code, status, doing=doing, changes=False)
         else:
             out, err, status = _converse(client.configuration, address, headers, stdin.encode(), doing)
         return _result(out, err, status, doing)
@@ -48,7 +51,7 @@ class KubeExecutor:
 def _converse(configuration: Any, url: str, headers: Json, stdin: bytes, doing: str) -> tuple[bytes, bytes, Json]:
     from kubernetes.stream import ws_client
 
-    client = _connected(configuration, ws_client.get_websocket_url(url), headers, doing)
+    client = _connected(configuration, ws_client.get_websocket_url(url), headers, doing)  # type: ignore[no-untyped-call]
     out, err, told = bytearray(), bytearray(), bytearray()
     places = ((ws_client.STDOUT_CHANNEL, out), (ws_client.STDERR_CHANNEL, err), (ws_client.ERROR_CHANNEL, told))
     until = time.monotonic() + WRITE_SECONDS + GRACE
@@ -67,12 +70,20 @@ def _converse(configuration: Any, url: str, headers: Json, stdin: bytes, doing: 
     except Exception as problem:
         raise no_answer(f"the connection broke: {' '.join(str(problem).split())}", doing=doing) from problem
     finally:
-        client.close()
+        _close(client)
     try:
         status = json.loads(bytes(told))
     except ValueError as problem:
         raise no_answer("the connection ended without saying how the command did", doing=doing) from problem
     return bytes(out), bytes(err), status
+
+
+def _close(client: Any) -> None:
+    """Say goodbye and let go of the socket, which the client keeps once the server has closed it."""
+    with suppress(Exception):
+        client.close()
+    with suppress(Exception):
+        client.sock.shutdown()
 
 
 def _connected(configuration: Any, url: str, headers: Json, doing: str) -> Any:
@@ -84,7 +95,7 @@ def _connected(configuration: Any, url: str, headers: Json, doing: str) -> Any:
         before = websocket.getdefaulttimeout()
         websocket.setdefaulttimeout(CONNECT_TIMEOUT)
         try:
-            return ws_client.WSClient(configuration, url, headers, False, binary=True)
+            return ws_client.WSClient(configuration, url, headers, False, binary=True)  # type: ignore[no-untyped-call]
         except websocket.WebSocketBadStatusException as problem:
             body = problem.resp_body or b""
             text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)

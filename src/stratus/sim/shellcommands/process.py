@@ -66,7 +66,9 @@ def _which(shell: Shell, argv: list[str]) -> int:
 
 @program("timeout")
 def _timeout(shell: Shell, argv: list[str]) -> int:
-    words = [w for w in argv[1:] if not w.startswith("-")]
+    words = argv[1:]
+    while words and words[0].startswith("-"):
+        words = words[2:] if words[0] in ("-s", "-k", "--signal", "--kill-after") else words[1:]
     found = _DURATION.fullmatch(words[0]) if words else None
     limit = float(found.group(1)) * _UNITS[found.group(2)] if found else 0.0
     before = shell.elapsed

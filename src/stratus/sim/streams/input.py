@@ -83,6 +83,11 @@ def reads(argv: list[str]) -> bool:
             return True
         at = next((i for i, w in enumerate(words) if w.startswith("-") and "c" in w and not w.startswith("--")), None)
         return at is not None and at + 1 < len(words) and any(reads(c) for c in _commands(words[at + 1]))
+    if base == "timeout":
+        rest = words
+        while rest and rest[0].startswith("-"):
+            rest = rest[1:]
+        return reads(rest[1:])
     if base in ("env", "nohup", "nice", "time", "exec"):
         rest = [w for w in words if "=" not in w and not w.startswith("-")]
         return bool(rest) and reads(rest)

@@ -161,8 +161,17 @@ def _cursor(session: Session, owner: Handle, name: str, arguments: list[Any]) ->
         return collections.plan(session, owner)
     if name in ("hint", "maxTimeMS", "batchSize", "readPref", "comment", "allowDiskUse", "noCursorTimeout"):
         return owner
-    if name in ("map", "forEach", "filter"):
-        raise ScriptError("this emulated shell knows no functions: write single calls")
+    if name in ("map", "forEach", "filter", "some", "every") and isinstance(first, Handle) and first.kind == "arrow":
+        found = [session.apply(first, [row, number]) for number, row in enumerate(list(rows))]
+        kept = {"map": found, "filter": [row for row, keep in zip(rows, found, strict=True) if keep]}
+        return {**kept, "forEach": NOTHING, "some": any(found), "every": all(found)}[name]
+    if name in ("indexOf", "includes"):
+        at = rows.index(first) if first in rows else -1
+        return at if name == "indexOf" else at >= 0
+    if name == "join":
+        return str("," if first is None else first).join(str(row) for row in rows)
+    if name == "sort" and first is None:
+        return sorted(rows, key=str)
     raise ScriptError(f"TypeError: cursor.{name} is not a function :\n@(shell eval):1:1")
 
 

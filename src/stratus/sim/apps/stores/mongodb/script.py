@@ -208,13 +208,17 @@ class Reader:
             body, _, flags = token.text[1:].rpartition("/")
             return Node("literal", {"$regex": body, "$options": flags})
         if token.kind == "name":
-            if token.text == "function" or self._peek() == "=>":
-                raise ScriptError("this emulated shell knows no functions: write single calls")
+            if token.text == "function":
+                raise ScriptError("this emulated shell knows no `function`: write `x => ...`")
+            if self._accept("=>"):
+                return Node("arrow", [token.text], [self._body()])
             constants = {"true": True, "false": False, "null": None, "undefined": None}
             if token.text in constants:
                 return Node("literal", constants[token.text])
             return Node("name", token.text)
         if token.text == "(":
+            if (names := self._parameters()) is not None:
+                return Node("arrow", names, [self._body()])
             node = self.expression()
             self._expect(")")
             return node
@@ -223,6 +227,22 @@ class Reader:
         if token.text == "{":
             return self._object()
         raise ScriptError(f"SyntaxError: unexpected token: {token.text!r} :\n@(shell eval):1:1")
+
+    def _parameters(self) -> list[str] | None:
+        """Read what stands between `(` and `) =>`; None, and nothing is read, when it is no list of parameters."""
+        end = next((i for i in range(self.at, len(self.words)) if self.words[i].text == ")"), len(self.words))
+        inside = self.words[self.at : end]
+        names = [word.text for word in inside if word.kind == "name"]
+        follows = self.words[end + 1].text if end + 1 < len(self.words) else ""
+        if follows != "=>" or any(word.text != "," for word in inside if word.kind != "name"):
+            return None
+        self.at = end + 2
+        return names
+
+    def _body(self) -> Node:
+        if self._peek() == "{" and self._kind() == "op":
+            raise ScriptError("this emulated shell knows no blocks: write `x => expression`")
+        return self.expression()
 
     def _object(self) -> Node:
         pairs: list[Any] = []

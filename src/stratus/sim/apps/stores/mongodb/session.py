@@ -135,6 +135,19 @@ class Session:
             self.names[node.value] = value
         return NOTHING
 
+    def _eval_arrow(self, node: Node) -> Handle:
+        return Handle("arrow", rows=[node, dict(self.names)])
+
+    def apply(self, arrow: Handle, arguments: list[Any]) -> Any:
+        """Return what a function makes of some arguments; it sees the names that were known where it was written."""
+        node, known = arrow.rows
+        before = self.names
+        self.names = {**before, **known, **dict(zip(node.value, arguments, strict=False))}
+        try:
+            return self.evaluate(node.parts[0])
+        finally:
+            self.names = before
+
     def _eval_choice(self, node: Node) -> Any:
         return self.evaluate(node.parts[1 if self.evaluate(node.parts[0]) else 2])
 
