@@ -26,9 +26,12 @@ from txn_fake import (
 from txn_kit import MemoryJournal, engine_on, plain
 
 from stratus.kit.clock import VirtualClock
+from stratus.model.actions import ApiWrite, PlannedWrite
+from stratus.model.base import Json
+from stratus.model.refs import ObjectRef
 from stratus.model.transactions import WriteRecord
 from stratus.transaction.essence import alike, changes, essence, managed_paths
-from stratus.transaction.inverse import invert, prepared, refusal, residue, resolution
+from stratus.transaction.inverse import invert, obstacle, prepared, refusal, residue, resolution
 
 
 def recorded(write, before, after) -> WriteRecord:
@@ -299,3 +302,48 @@ def _place(write):
 
 def test_ref_of_the_fake():
     assert str(ref("ConfigMap", "x")) == "shop/ConfigMap/x"
+
+
+APPLY = "application/apply-patch+yaml"
+
+
+def applied(kind: str = "ConfigMap", version: str = "v1", pre_image: Json | None = None) -> PlannedWrite:
+    target = ObjectRef(api_version=version, kind=kind, name="x", namespace="shop")
+    body = {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "data": {"a": "1"}}
+    write = ApiWrite(method="PATCH", target=target, plural="x", patch_type=APPLY, body=body, field_manager="kubectl")
+    return PlannedWrite(write=write, command="kubectl apply", reversibility="exact", pre_image=pre_image)
+
+
+def test_a_server_side_apply_may_create_what_is_not_there() -> None:
+    held = applied().write.body
+    assert obstacle(applied(), None) == ""
+    assert "exists already" in obstacle(applied(), held), "it was planned to make a new one"
+    assert "does not exist" in obstacle(applied(pre_image=held), None), "it was planned to change one"
+    assert obstacle(applied(pre_image=held), held) == ""
+    assert refusal(applied("Widget", "example.org/v1")) != "", "creating it could not be taken back"
+    assert refusal(applied("Widget", "example.org/v1", pre_image=held)) == ""
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"), [((), "done"), (("a-stranger",), "absent")], ids=["ours", "somebody else's"]
+)
+def test_a_server_side_apply_in_doubt_is_known_by_its_manager(others: tuple[str, ...], expected: str) -> None:
+    planned = applied()
+    made = {**planned.write.body, "metadata": {"name": "x", "uid": "u", "resourceVersion": "5"}}
+    made["metadata"]["managedFields"] = [{"manager": name} for name in others or ("kubectl",)]
+    record = recorded(planned.write, None, None)
+    assert resolution(record, planned, made, "stratus-t-0") == expected
+    assert resolution(record, planned, None, "stratus-t-0") == "absent"
+
+
+def test_what_a_stranger_made_at_the_same_moment_is_not_deleted() -> None:
+    """An apply that should have created meets an object that came in between: what is there is not only ours."""
+    write = applied().write
+    after = {**write.body, "metadata": {"name": "x", "uid": "u", "resourceVersion": "5"}}
+    after["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    record = recorded(write, None, after)
+    assert invert(record, after, key="k", owners={}).writes[0].method == "DELETE"
+    after["metadata"]["managedFields"] = [{"manager": "kubectl"}, {"manager": "helm"}]
+    mixed = invert(record.model_copy(update={"after": after}), after, key="k", owners={})
+    assert mixed.writes == ()
+    assert mixed.conflicts

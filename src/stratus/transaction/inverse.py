@@ -56,8 +56,13 @@ def removes(write: ApiWrite) -> bool:
 
 
 def creates(write: ApiWrite) -> bool:
-    """Tell whether a write is meant to create an object."""
+    """Tell whether a write can do nothing but create an object."""
     return write.method == "POST" and not write.subresource
+
+
+def applies(write: ApiWrite) -> bool:
+    """Tell whether a write is a server-side apply, which creates what is not there and changes what is."""
+    return write.patch_type == "application/apply-patch+yaml"
 
 
 def refusal(planned: PlannedWrite) -> str:
@@ -72,7 +77,7 @@ def refusal(planned: PlannedWrite) -> str:
             return f"no inverse is known for {write.method} of {kind}/{write.subresource}"
     elif write.method == "DELETE" and kind not in rules["delete"]:
         return f"no inverse is known for deleting a {kind}"
-    elif write.method == "POST" and kind not in rules["create"]["kinds"]:
+    elif (write.method == "POST" or _creating(planned)) and kind not in rules["create"]["kinds"]:
         return f"no inverse is known for creating a {kind}"
     elif write.method in ("PUT", "PATCH") and not (write.target.custom or kind in rules["update"]["kinds"]):
         return f"no inverse is known for changing a {kind}"
@@ -87,7 +92,7 @@ def obstacle(planned: PlannedWrite, before: Json | None) -> str:
     Some objects cannot be brought back although their kind can: bare pods, objects held by finalizers, tokens.
     """
     write = planned.write
-    if creates(write):
+    if creates(write) or _creating(planned):
         return "it exists already" if before is not None else ""
     if before is None:
         return "it does not exist"
@@ -116,7 +121,7 @@ def prepared(planned: PlannedWrite, before: Json | None, key: str) -> ApiWrite:
     """
     write = planned.write
     change: dict[str, Any] = {}
-    if write.patch_type != "application/apply-patch+yaml":  # its manager says who owns what: not ours to choose
+    if not applies(write):  # its manager says who owns what: not ours to choose
         change["field_manager"] = key
     if before is not None:
         change |= {"expect_uid": uid(before), "expect_version": version(before)}
@@ -229,7 +234,8 @@ def resolution(
     if now is None:
         return "absent" if before is None else "unknown"
     if before is None:
-        if key in managers(now) or (not managers(now) and alike(planned.dry_run or write.body, now)):
+        sender = write.field_manager if applies(write) else key
+        if sender in managers(now) or (not managers(now) and alike(planned.dry_run or write.body, now)):
             return "done"
         return "absent" if managers(now) else "unknown"
     if uid(now) != uid(before):
@@ -265,6 +271,8 @@ def _uncreate(record: WriteRecord, now: Json | None, key: str, owners: Mapping[s
         return Inverse(not_identical=(f"{record.write.target}: ours is gone, somebody else made another",))
     if terminating(now):
         return Inverse(waiting=True)
+    if applies(record.write) and managers(record.after) - {record.write.field_manager}:
+        return Inverse(conflicts=(f"{record.write.target}: somebody else made it at the same moment",))
     others = diff(essence(record.after), essence(now), shape()) if record.after is not None else ()
     if others:
         return Inverse(conflicts=tuple(f"{record.write.target}: {dotted(c.path)}" for c in others))
@@ -302,10 +310,8 @@ def _unchange(record: WriteRecord, now: Json | None, key: str, owners: Mapping[s
         return Inverse(conflicts=(f"{name}: it is being deleted",))
     merged = reverted(record, now)
     conflicts = tuple(f"{name}: {dotted(path) or 'the whole object'}" for path in merged.conflicts)
-    applied = record.write.patch_type == "application/apply-patch+yaml"
-    notes = (
-        (f"{name}: who owns the fields; the owner's next server-side apply may report conflicts",) if applied else ()
-    )
+    said = f"{name}: who owns the fields; the owner's next server-side apply may report conflicts"
+    notes = (said,) if applies(record.write) else ()
     if alike(merged.value, now):
         return Inverse(conflicts=conflicts, not_identical=notes)
     put = _write(record, "PUT", now, merged.value, key)
@@ -350,6 +356,11 @@ def _portable(obj: Json, owners: Mapping[str, str] | None = None) -> Json:
     for owner in (out.get("metadata") or {}).get("ownerReferences") or ():
         owner["uid"] = (owners or {}).get(owner.get("uid", ""), owner.get("uid", ""))
     return out
+
+
+def _creating(planned: PlannedWrite) -> bool:
+    """Tell whether a server-side apply was planned to create its object."""
+    return applies(planned.write) and planned.pre_image is None
 
 
 def _generate_name(write: ApiWrite) -> str:
