@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -347,3 +348,25 @@ def test_what_a_stranger_made_at_the_same_moment_is_not_deleted() -> None:
     mixed = invert(record.model_copy(update={"after": after}), after, key="k", owners={})
     assert mixed.writes == ()
     assert mixed.conflicts
+
+
+def aliases(*ips: str) -> Json:
+    body = deployment("web")
+    body["metadata"] |= {"uid": "u", "resourceVersion": "1"}
+    body["spec"]["template"]["spec"]["hostAliases"] = [{"ip": ip, "hostnames": ["h"]} for ip in ips]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("now", "restored"), [(("1", "2"), True), (("2", "1"), False), (("2",), False), (("1", "2", "3"), True)]
+)
+def test_the_order_that_counts_is_the_one_before_the_first_write(now: tuple[str, ...], restored: bool) -> None:
+    """An item that a write took out and another one put back stood somewhere before: not where the latter saw it."""
+    steps = [aliases("1", "2"), aliases("2"), aliases("2", "1"), aliases("1", "2"), aliases("2")]
+    records = [recorded(set_image("web", "x"), was, became) for was, became in itertools.pairwise(steps)]
+    assert (residue(records, aliases(*now), {}) == ()) == restored
+
+
+def test_an_order_that_only_others_changed_is_theirs() -> None:
+    records = [recorded(set_image("web", "x"), aliases("1", "2"), aliases("1", "2", "3"))]
+    assert residue(records, aliases("2", "1"), {}) == ()

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+ORDER: Final = "[order]"
+"""Last part of the path that stands for the order of a list's items."""
 Path = tuple[str, ...]
 """Where a value stands: map keys as they are, list items as `[name=web]`."""
 
@@ -139,7 +141,7 @@ def _leaves(values: list[Any], name: str, path: Path, shape: Shape, found: list[
     if keyed and name not in shape.sets:
         common = set.intersection(*(set(table) for table in tables))
         for flat, table in zip(found, tables, strict=True):
-            flat[(*path, "[order]")] = [key for key in table if key in common]
+            flat[(*path, ORDER)] = [key for key in table if key in common]
 
 
 def _short(value: Any, limit: int = 80) -> str:
@@ -162,7 +164,7 @@ def _diff(before: Any, after: Any, name: str, path: Path, shape: Shape) -> Itera
                 yield from _diff(old.get(key, MISSING), new.get(key, MISSING), "", (*path, key), shape)
             common = [k for k in new if k in old]
             if name not in shape.sets and common != [k for k in old if k in new]:
-                yield Change((*path, "[order]"), list(old), list(new))
+                yield Change((*path, ORDER), list(old), list(new))
             return
     yield Change(path, before, after)
 

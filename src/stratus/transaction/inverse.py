@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from stratus.kit.jsondiff import MISSING, Change, Path, Reverted, diff, dotted, leaves, revert, same
+from stratus.kit.jsondiff import MISSING, ORDER, Change, Path, Reverted, diff, dotted, leaves, revert, same
 from stratus.model.actions import ApiWrite, PlannedWrite
 from stratus.model.base import Json, Noun
 from stratus.model.refs import ObjectRef
@@ -71,6 +71,8 @@ def refusal(planned: PlannedWrite) -> str:
     kind, rules = write.target.type_name, _rules()
     if planned.reversibility == "irreversible":
         return f"{planned.command or write.method} cannot be undone"
+    if write.subresource == "exec" or planned.compensable is not None:
+        return _uncompensated(planned)
     if write.subresource:
         row = rules["subresources"].get(write.subresource)
         if row is None or write.method not in row["methods"] or kind not in row["kinds"]:
@@ -83,6 +85,18 @@ def refusal(planned: PlannedWrite) -> str:
         return f"no inverse is known for changing a {kind}"
     if not write.target.name and not (creates(write) and _generate_name(write)):
         return f"{write.method} of {kind} names no object: writes to whole collections are not recorded one by one"
+    return ""
+
+
+def _uncompensated(planned: PlannedWrite) -> str:
+    """Return why a command in a container is not one that its compensation takes back."""
+    one, kinds = planned.compensable, _rules()["compensable"]["exec"]["kinds"]
+    if one is None or planned.reversibility != "compensable":
+        return "a command in a container is run only with a compensation and the checks of both"
+    if not one.runbook or one.workload.kind not in kinds:
+        return f"a command in a {one.workload.kind} comes from no runbook that states how it is taken back"
+    if planned.write != one.write(one.change.command, planned.write.field_manager):
+        return "the command is not the one that its compensation belongs to"
     return ""
 
 
@@ -210,6 +224,7 @@ def residue(records: Sequence[WriteRecord], now: Json | None, owners: Mapping[st
         return (f"{name}: there -> gone",)
     expected: dict[Path, Any] = {}
     left: list[str] = []
+    origin, present = leaves([essence(first.before), essence(now)], shape())
     for record in records:
         before, after = ours(record)
         if after is None:
@@ -219,8 +234,11 @@ def residue(records: Sequence[WriteRecord], now: Json | None, owners: Mapping[st
             if path in expected or same(was.get(path, MISSING), became.get(path, MISSING)):
                 continue
             expected[path] = was.get(path, MISSING)  # the first write to a field knows what stood there before
-            if not same(expected[path], found.get(path, MISSING)):
-                left.append(f"{name}: {Change(path, expected[path], found.get(path, MISSING))}")
+            there = found.get(path, MISSING)
+            if path[-1] == ORDER:  # of the items that a write saw, not of those that came and went before it
+                expected[path], there = origin.get(path, MISSING), present.get(path, MISSING)
+            if not same(expected[path], there):
+                left.append(f"{name}: {Change(path, expected[path], there)}")
     return tuple(left)
 
 
