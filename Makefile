@@ -8,7 +8,7 @@ GOLDEN ?= $(or $(STRATUS_GOLDEN),../shared/data/golden)
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk conformance kubectl-table spec rivals measure-transactions measure-cluster embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk random-walk conformance kubectl-table spec rivals kubectl-twins measure-transactions measure-cluster embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ spec: $(VENV)/.dev ## the formal model of transactions, checked by SPIN, and wha
 
 rivals: $(VENV)/.dev ## two engines on one cluster for a thousand transactions, with SQLite and PostgreSQL
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_rivals.py
+
+kubectl-twins: $(VENV)/.dev ## the real kubectl on one cluster, compiled writes on its twin: all cases, and hundreds at random
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/cluster/test_twins.py
 
 measure-transactions: $(VENV)/.dev ## what journal, lock, rehearsal and proof cost per write
 	$(BIN)/python benchmarks/transactions.py --check

@@ -33,6 +33,8 @@ class Timeline:
             for change in session.get("changes") or ():
                 known = change["before"] or change["after"]
                 self._states.setdefault(key_of(known), []).append((at, change["before"], change["after"]))
+        #: By the identity of objects that `_states` keeps alive.
+        self._stamps: dict[int, float] = {}
         #: Namespaces that began with the same workload, and what they began with.
         self._alike: set[str] = set()
         begun: dict[tuple[str, str, str], list[Json]] = {}
@@ -63,8 +65,15 @@ class Timeline:
         for changes in self._states.values():
             for at, before, after in changes:
                 known = (after or before) if at < moment else before if at == moment else None
-                latest = max(latest, written(known) if known is not None else 0.0)
+                latest = max(latest, self._stamp(known) if known is not None else 0.0)
         return latest
+
+    def _stamp(self, obj: Json) -> float:
+        """Return when an object of the recording was last written, read from it once."""
+        known = self._stamps.get(id(obj))
+        if known is None:
+            known = self._stamps[id(obj)] = written(obj)
+        return known
 
     def at(self, moment: int) -> dict[Key, Json]:
         """Return the objects that exist just before session number `moment`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stratus.cluster.kubectl.context import Context, Found, Outcome, pairs, refuse, rules, strategic_type
 from stratus.cluster.kubectl.manifests import parse_documents
 from stratus.cluster.kubectl.targets import find
+from stratus.cluster.kubectl.verbs.scaling import check_scalable
 from stratus.kit.kube import dig
 from stratus.kit.patches import merge_apply, strategic_apply
 from stratus.model.base import Json
@@ -132,6 +133,7 @@ def _ports(ctx: Context, found: Found) -> list[Json]:
 
 
 def _autoscaler(ctx: Context, found: Found, name: str) -> Json:
+    check_scalable(found)
     most = ctx.number("max", least=1)
     least = ctx.number("min", default=-1)
     if least > most:
@@ -140,7 +142,7 @@ def _autoscaler(ctx: Context, found: Found, name: str) -> Json:
         "scaleTargetRef": {"apiVersion": found.ref.api_version, "kind": found.ref.kind, "name": found.ref.name},
         "maxReplicas": most,
     }
-    if least >= 0:
+    if least > 0:  # kubectl takes 0 for "not said"
         spec["minReplicas"] = least
     metrics = [_metric(name, flag, ctx.parsed.one(flag)) for flag, name in _METRICS if ctx.parsed.one(flag)]
     if metrics:

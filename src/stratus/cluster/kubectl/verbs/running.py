@@ -34,7 +34,8 @@ def compile_verb(ctx: Context) -> Outcome:
             raise refuse("missing_argument", "--expose needs --port", "write --port=N --expose")
         number = ctx.number("port", least=1)
         spec = {"selector": labels, "ports": [{"port": number, "protocol": "TCP", "targetPort": number}]}
-        wanted.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+        meta: Json = {"name": name, **({"labels": labels} if flags.one("labels") else {})}
+        wanted.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
     writes = []
     for body in wanted:
         resource = ctx.resource(f"v1/{body['kind']}")

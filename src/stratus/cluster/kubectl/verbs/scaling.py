@@ -15,11 +15,16 @@ def compile_verb(ctx: Context) -> Outcome:
     return Outcome(writes=tuple(_write(ctx, found, replicas) for found in find(ctx, ctx.parsed.words)))
 
 
-def _write(ctx: Context, found: Found, replicas: int) -> ApiWrite:
+def check_scalable(found: Found) -> None:
+    """Refuse what has no scale; of a custom resource the server has to say it."""
     if "." not in found.resource.group and found.resource.kind not in _BUILT_IN:
         raise refuse(
             "not_applicable", f"{found} cannot be scaled", f"only {', '.join(sorted(_BUILT_IN))} can be scaled"
         )
+
+
+def _write(ctx: Context, found: Found, replicas: int) -> ApiWrite:
+    check_scalable(found)
     version = found.obj["metadata"].get("resourceVersion", "")
     wanted = ctx.parsed.one("resource-version")
     if wanted and wanted != version:
