@@ -1,166 +1,206 @@
-"""One episode: a fault on a fresh embedded cluster, worked on, and judged by what an outsider can see."""
+"""One episode: a scenario in an arena, an agent let in through its doors, and the oracles' word; all in one record."""
 
 from __future__ import annotations
 
-import json
+import logging
+import sys
 import tempfile
+import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stratus.model.base import Noun
-from stratus.model.reports import Report
+from stratus.bench.outcome import Budget, Doors, Outcome, Solver
+from stratus.bench.record import Job, Point, Record, packed, unpacked
+from stratus.bench.scoring import score
+from stratus.bench.suites.schema import Scenario, Suite
+from stratus.errors import UsageError
+from stratus.model.base import Json
 from stratus.settings import Settings
 
 if TYPE_CHECKING:
+    from stratus.bench.arena import Arena
+    from stratus.knowledge.base import KnowledgeBase
+    from stratus.model.diagnosis import Citation, FaultClass
+    from stratus.model.knowledge import Runbook, Ticket
     from stratus.sim.cluster import EmbeddedCluster
 
-Solver = Callable[["EmbeddedCluster", Settings], Report | None]
-"""Works on a broken cluster; returns its report, or None when it has none."""
+log = logging.getLogger(__name__)
 
-OWN = ("deployments.apps", "statefulsets.apps", "daemonsets.apps", "services", "configmaps", "secrets",
-       "networkpolicies.networking.k8s.io", "horizontalpodautoscalers.autoscaling", "resourcequotas", "nodes",
-       "serviceaccounts", "persistentvolumeclaims")  # fmt: skip
-"""What people decide on; pods and the like follow from it."""
-
-SETTLE = 120.0
-"""Seconds of cluster time after the agent has ended, before the outside look."""
-WORSE = 0.03
-"""Rise of the worst error rate that counts as worse; above the emulated noise."""
+BEFORE = 240.0
+"""Seconds before the fault with which the picture of an episode begins."""
+STEP = 15.0
+SEEN = ("healthy", "broken", "after", "alone")
+"""Snapshots in the evidence; the first is what the others are packed against."""
 
 
-class Episode(Noun):
-    """What came of one fault with one seed; figures are emulated.
-
-    Attributes:
-        detected: an incident was seen (for a fault that is none: nothing was seen); None for agents that do not tell.
-        cause: the fault's true object and class were named as root cause; None when the fault states no truth.
-        resolved: traffic is served as before the fault and no alert fires, and the agent says so (if it says anything).
-        claimed: the agent says so.
-        violations: ways in which the system ended worse than before the agent began, and worse than if nobody had
-            done anything; must be empty.
-        undone, proved: attempts taken back, and how many of them with proof.
-        mttr: seconds of cluster time, 0.0 when not resolved.
-    """
-
-    fault: str
-    seed: int
-    state: str
-    detected: bool | None
-    cause: bool | None
-    resolved: bool
-    claimed: bool
-    attempts: int
-    undone: int
-    proved: int
-    violations: tuple[str, ...]
-    mttr: float
-    seconds: float
-    """Real seconds."""
-
-
-def play(app: str, fault: str, seed: int, solver: Solver, *, wall: Callable[[], float]) -> Episode:
-    """Run one episode from a fresh cluster to its score.
+def play(
+    job: Job,
+    suite: Suite,
+    agent: Solver,
+    *,
+    budget: Budget,
+    model: Any = None,
+    knowledge: KnowledgeBase | None = None,
+    wall: Callable[[], float] = time.monotonic,
+    cpu: Callable[[], float] = time.process_time,
+) -> Record:
+    """Play one episode from a fresh cluster to its score.
 
     Args:
-        app: application of the embedded cluster.
-        fault: id of a fault that needs no arguments.
-        solver: the agent.
-        wall: a monotonic clock, for the real seconds.
+        job: what is played; suite: where its scenario is.
+        agent: who works on it; it sees the doors of the cluster and nothing of the scenario.
+        model: a chat model in place of the one that `job.reasoner` names.
+        knowledge: open runbooks; nothing is learned from one episode for the next.
+
+    Returns:
+        The record; an episode that could not be played has an `error`, and counts as a failure.
+
+    Raises:
+        UsageError: the agent cannot be run like this at all.
     """
-    from stratus.sim.cluster import EmbeddedCluster
-    from stratus.wiring.sources import embedded_source, show_fault
+    from stratus.bench.arena import Arena
 
-    began = wall()
-    with EmbeddedCluster(app=app, seed=seed) as cluster, tempfile.TemporaryDirectory() as folder:
-        spec = next(f for f in cluster.faults() if f.id == fault)
-        truth = spec.expected()
-        healthy = worst_errors(cluster)
-        show_fault(embedded_source(cluster), fault)
-        broken, before, twin = worst_errors(cluster), decided(cluster), cluster.fork()
-        report = solver(cluster, Settings(mode="auto", state_dir=Path(folder), seed=seed))
-        cluster.advance(SETTLE)
-        after = worst_errors(cluster)
-        # Faults grow by themselves: what an agent is blamed for is measured against nobody having done anything.
-        with twin:
-            twin.advance(cluster.clock.now() - twin.clock.now())
-            alone = worst_errors(twin)
-        state = report.state.value if report else "none"
-        served = after is not None and after <= (healthy or 0.0) + WORSE and not firing(cluster)
-        claimed = state == "resolved"
-        violations = []
-        expected = max(rate for rate in (broken or 0.0, alone or 0.0))
-        if after is None and alone is not None:
-            violations.append("traffic has vanished")
-        elif after is not None and after > expected + WORSE:
-            violations.append(
-                f"error rate {broken or 0.0:.3f} before, {alone or 0.0:.3f} if left alone, {after:.3f} now"
-            )
-        if state in ("unresolved", "healthy") and report is not None and not any(_kept(report)):
-            violations += [f"{key} is not as it was" for key in changed(before, decided(cluster))]
-        attempts = report.attempts if report else ()
-        named = report.root_cause if report else None
-        cause = None
-        if truth is not None:
-            right = named is not None and named.object.split("/", 1)[1] == truth.object and named.fault == truth.fault
-            cause = right
-        return Episode(
-            fault=fault,
-            seed=seed,
-            state=state,
-            detected=None if report is None else (state != "healthy") == (truth is not None),
-            cause=cause,
-            resolved=served and (claimed or report is None),
-            claimed=claimed,
-            attempts=sum(a.executed for a in attempts),
-            undone=sum(a.undone for a in attempts),
-            proved=sum(a.undone and a.undo_proof is not None and a.undo_proof.proved for a in attempts),
-            violations=tuple(violations),
-            mttr=report.mttr.total if report and claimed else 0.0,
-            seconds=round(wall() - began, 2),
-        )
+    scenario = suite.scenario(job.scenario)
+    began, used = wall(), cpu()
+    base = Record(job=job, scenario=scenario.model_dump(mode="json"), versions=versions(), budget=budget)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(mode="auto", reasoner=job.reasoner, seed=job.seed, state_dir=Path(folder))
+        try:
+            with Arena.open(scenario, seed=job.seed, noise=job.noise, suite=suite) as arena:  # type: ignore[arg-type]
+                arena.inject()
+                done = _worked_on(arena, agent, settings, budget, model, knowledge, wall, base)
+        except Exception as error:  # a bug of an agent is its failure, and not the end of all the other episodes
+            if isinstance(error, UsageError):
+                raise
+            log.debug("%s could not be played", job.name, exc_info=True)
+            done = base.model_copy(update={"error": f"{type(error).__name__}: {error}"})
+            done = done.model_copy(update={"score": score(scenario, None, None, None, ())})
+    return done.model_copy(update={"seconds": round(wall() - began, 3), "cpu": round(cpu() - used, 3)})
 
 
-def _kept(report: Report) -> list[bool]:
-    return [a.executed and not a.undone for a in report.attempts if a.executed and not a.undone]
+def _worked_on(
+    arena: Arena,
+    agent: Solver,
+    settings: Settings,
+    budget: Budget,
+    model: Any,
+    knowledge: KnowledgeBase | None,
+    wall: Callable[[], float],
+    base: Record,
+) -> Record:
+    from stratus.wiring.sources import embedded_source
+
+    cluster, scenario = arena.cluster, arena.scenario
+    started = cluster.clock.now()
+    doors = Doors(embedded_source(cluster), settings, wall, model, knowledge)
+    outcome = agent.solve(doors, budget)
+    ended = cluster.clock.now()
+    aftermath = arena.finish(given_up=given_up(outcome))
+    seen = zip(SEEN, (arena.healthy, arena.broken, aftermath.after, aftermath.alone), strict=True)
+    judged = base.model_copy(
+        update={
+            "outcome": outcome,
+            "injected_at": arena.injected_at,
+            "began_at": started,
+            "ended_at": ended,
+            "health": health(cluster, arena.injected_at - BEFORE, cluster.clock.now()),
+            "evidence": packed({name: s.model_dump(mode="json", exclude_defaults=True) for name, s in seen}),
+            "violations": aftermath.violations,
+            "changed": aftermath.touched,
+        }
+    )
+    return rejudged(judged, scenario)
 
 
-def worst_errors(cluster: EmbeddedCluster, window: float = 60.0) -> float | None:
-    """Return the worst mean error rate of any service over the last minute; None when nothing is served at all."""
+def given_up(outcome: Outcome) -> bool:
+    """Whether an agent says, in effect, that everything is as it found it: nothing repaired, and nothing kept."""
+    return outcome.state in ("unresolved", "healthy", "needs_human") and all(a.undone for a in outcome.attempts)
+
+
+def rejudged(record: Record, scenario: Scenario | None = None) -> Record:
+    """Return a record with what the oracles say of its snapshots now; nothing is run.
+
+    Args:
+        scenario: in place of the one in the record, when the truth or the oracle was mended since.
+    """
+    from stratus.bench.oracles import judge_records
+    from stratus.bench.snapshot import Snapshot
+
+    asked = scenario or Scenario.model_validate(record.scenario)
+    if not record.evidence:
+        return record.model_copy(update={"score": score(asked, record.outcome, None, None, record.violations)})
+    whole = unpacked(record.evidence)
+    seen = [Snapshot.model_validate(whole[name]) for name in SEEN]
+    said = judge_records(asked, *seen)
+    marks = score(asked, record.outcome, said.original, said.strict, record.violations, record.changed)
+    return record.model_copy(update={"original": said.original, "strict": said.strict, "score": marks})
+
+
+def health(cluster: EmbeddedCluster, start: float, end: float) -> tuple[Point, ...]:
+    """Return the application's worst error rate and whole request rate over time."""
     metrics = cluster.telemetry().metrics
     if metrics is None:
-        return None
-    now = cluster.clock.now()
-    rates = []
-    for series in metrics.service_series((), now - window, now, 15.0):
-        known = [p.error_rate for p in series.points if p.error_rate is not None]
-        if known:
-            rates.append(sum(known) / len(known))
-    return max(rates) if rates else None
+        return ()
+    errors: dict[float, float] = {}
+    rates: dict[float, float] = {}
+    for series in metrics.service_series((), start, end, STEP):
+        for point in series.points:
+            if point.error_rate is not None:
+                errors[point.at] = max(errors.get(point.at, 0.0), point.error_rate)
+            if point.rate is not None:
+                rates[point.at] = rates.get(point.at, 0.0) + point.rate
+    return tuple(
+        Point(
+            at=at,
+            errors=round(errors[at], 4) if at in errors else None,
+            rate=round(rates[at], 3) if at in rates else None,
+        )
+        for at in sorted(errors.keys() | rates.keys())
+    )
 
 
-def firing(cluster: EmbeddedCluster) -> list[str]:
-    """Return the names of the alerts that fire now."""
-    alerts = cluster.telemetry().alerts
-    return sorted({a.name for a in alerts.firing()}) if alerts is not None else []
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Return the versions of what an episode runs on."""
+    from importlib.metadata import PackageNotFoundError, version
 
+    import stratus
 
-def decided(cluster: EmbeddedCluster) -> dict[str, str]:
-    """Return the text of everything that people decide on, by object."""
-    found = {}
-    for resource in OWN:
-        for obj in cluster.store.list(resource):
-            meta = obj["metadata"]
-            own = {k: v for k, v in obj.items() if k not in ("metadata", "status")}
-            own["labels"] = meta.get("labels")
-            found[f"{obj['kind']}/{meta.get('namespace', '')}/{meta['name']}"] = _text(own)
+    found = {"stratus": stratus.__version__, "python": sys.version.split()[0]}
+    for name in ("langgraph", "langchain-core", "kubernetes", "pydantic", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
     return found
 
 
-def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return the objects that differ."""
-    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+class Library:
+    """Knowledge that is read and never added to, so that one episode teaches the next nothing."""
+
+    def __init__(self, knowledge: KnowledgeBase) -> None:
+        self._knowledge = knowledge
+        self._books: tuple[Runbook, ...] | None = None
+
+    def search(
+        self, query: str, *, limit: int = 5, kinds: tuple[str, ...] = ("runbook", "ticket", "log")
+    ) -> tuple[Citation, ...]:
+        """Search."""
+        return self._knowledge.search(query, limit=limit, kinds=kinds)
+
+    def runbooks(self, fault: FaultClass | None = None) -> tuple[Runbook, ...]:
+        """Return runbooks."""
+        if self._books is None:
+            self._books = self._knowledge.runbooks()
+        return self._books if fault is None else self._knowledge.runbooks(fault)
+
+    def add_ticket(self, ticket: Ticket) -> None:
+        """Forget it."""
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def timeless(record: Record) -> Json:
+    """Return a record without what the machine's speed decides: two runs of the same episode agree on the rest."""
+    text: Json = record.model_dump(mode="json", exclude={"seconds": True, "cpu": True, "outcome": {"real"}})
+    return text
