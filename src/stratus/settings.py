@@ -106,8 +106,10 @@ class PolicySettings(_Group):
         namespaces: namespaces in which writes are allowed; empty: those of the incident.
         protected_namespaces: never written, whatever else is said.
         protected_label: objects with this label set to `true` are never written.
-        kinds: kinds that may be written.
+        kinds: kinds that may be written; those of custom resources with their API group.
         scale_max: largest replica count that may be asked for.
+        exec_runbooks: ids of the runbooks (`*` stands for anything) whose commands may be run in containers, with the
+            compensation that they state; empty: none is ever run.
     """
 
     namespaces: Names = ()
@@ -117,8 +119,13 @@ class PolicySettings(_Group):
         "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Service", "ConfigMap", "Secret", "Job",
         "CronJob", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount",
         "Node", "Role", "RoleBinding", "ResourceQuota", "LimitRange",
+        # Experiments of chaos engineering, so that one which hurts users can be paused.
+        "PodChaos.chaos-mesh.org", "NetworkChaos.chaos-mesh.org", "StressChaos.chaos-mesh.org",
+        "HTTPChaos.chaos-mesh.org", "JVMChaos.chaos-mesh.org", "DNSChaos.chaos-mesh.org", "IOChaos.chaos-mesh.org",
+        "TimeChaos.chaos-mesh.org", "Schedule.chaos-mesh.org", "ChaosEngine.litmuschaos.io",
     )  # fmt: skip
     scale_max: int = 50
+    exec_runbooks: Names = ("*",)
 
 
 class Settings(_Group):

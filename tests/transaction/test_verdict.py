@@ -181,6 +181,31 @@ def test_traffic_must_come_back():
     assert verdict(blocked, row(served(request_rate=95.0))).verdict == "UNCHANGED"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "normal", "expected"),
+    [
+        (500.0, 50.0, 50.0, "same"),  # the surge is over
+        (500.0, 41.0, 50.0, "same"),
+        (500.0, 20.0, 50.0, "worse"),  # and with it users who were there before
+        (500.0, 200.0, 50.0, "worse"),  # some of the surge is turned away
+        (500.0, 50.0, None, "worse"),  # nobody knows what is normal
+        (120.0, 50.0, 50.0, "worse"),  # that was no surge
+    ],
+)
+def test_the_end_of_a_surge_is_no_loss(before, after, normal, expected):
+    conditions = Conditions(services=("shop/web",), baseline={"shop/web": Baseline(request_rate=normal)})
+    report = verdict(row(served(request_rate=before)), row(served(request_rate=after)), conditions)
+    assert directions(report)["request_rate"] == expected
+
+
+def test_the_normal_traffic_is_not_that_of_a_surge_nobody_had_called_an_incident_yet():
+    points = tuple(SeriesPoint(at=float(at), rate=500.0 if at >= 480 else 10.0) for at in range(0, 900, 15))
+    look = Observation(at=900.0, window=300.0, namespaces=("shop",), objects={},
+                       series=(ServiceSeries(namespace="shop", service="web", points=points),))  # fmt: skip
+    found = conditions_of(Detection(anomalous=True, services=("shop/web",), onset=600.0), look)
+    assert found.baseline["shop/web"].request_rate == 10.0
+
+
 def test_fewer_retries_are_no_loss():
     before = row(served(error_rate=0.7, request_rate=150.0))
     assert verdict(before, row(served(error_rate=0.0, request_rate=50.0))).verdict == "RESOLVED"

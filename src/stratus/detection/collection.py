@@ -34,6 +34,8 @@ NAMESPACED = (
 CLUSTER_WIDE = ("Node", "StorageClass")
 ESSENTIAL = frozenset({"Pod", "Service", "Deployment"})
 """Without these nothing can be said about health from objects."""
+EXPERIMENTS = frozenset({"chaos-mesh.org", "litmuschaos.io"})
+"""API groups of chaos engineering, whose objects are looked at where the cluster serves them."""
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_LOGS = 24
@@ -122,11 +124,12 @@ def _objects(
     down: ClusterUnreachable | None = None
     answered = False
     raw: list[Json] = []
-    for kind in (*NAMESPACED, *CLUSTER_WIDE):
+    experiments = _experiments(reader)
+    for kind in (*NAMESPACED, *CLUSTER_WIDE, *experiments):
         items: list[Json] = []
         for namespace in (namespaces or (None,)) if kind in NAMESPACED else (None,):
             try:
-                items += reader.list(kind, namespace)
+                items += reader.list(experiments.get(kind, kind), namespace)
                 answered = True
             except UnknownNameError:
                 answered = True
@@ -145,6 +148,18 @@ def _objects(
         raise down
     found["Change"] = change_records(raw)
     return found
+
+
+def _experiments(reader: ClusterReader) -> dict[str, str]:
+    """Return the kinds of chaos engineering that are served, with the name to list them by; none when nobody says.
+
+    They are listed in all namespaces: an experiment is often kept away from what it strikes.
+    """
+    try:
+        served = reader.resources()
+    except ClusterError:
+        return {}
+    return {r.kind: f"{r.plural}.{r.group}" for r in served if r.group in EXPERIMENTS and "list" in r.verbs}
 
 
 def slimmed(obj: Json) -> Json:

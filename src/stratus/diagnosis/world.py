@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,6 +43,8 @@ _API = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1
         "HorizontalPodAutoscaler": "autoscaling/v2"}  # fmt: skip
 FIGURES = ("error-rate", "latency", "traffic-gone")
 """Detectors of what users feel."""
+_PLACE = re.compile(r"HOST|ADDR|SERVER|SERVICE|URL|URI|ENDPOINT")
+"""Names of variables that say where something is."""
 BEFORE = 600.0
 """Seconds before the first sign within which a change is a suspect."""
 AFTER = 60.0
@@ -197,7 +200,7 @@ class World:
         self.mentions = self._mentions()
 
     def _mentions(self) -> dict[str, set[str]]:
-        """Services that a workload's ConfigMaps or complaints name: perhaps called, and not traced."""
+        """Services that that variables (a bare host), ConfigMaps or complaints name: perhaps called, and not traced."""
         known = {(namespace_of(s), name_of(s)) for s in self.services}
         found: dict[str, set[str]] = defaultdict(set)
         texts: dict[tuple[str, str], set[tuple[str, str]]] = {}
@@ -205,6 +208,9 @@ class World:
             named = {a[:2] for v in (obj.get("data") or {}).values() for a in addresses(str(v), namespace_of(obj))}
             texts[(namespace_of(obj), name_of(obj))] = named & known
         for w in self.workloads:
+            for c in w.spec.get("containers") or ():
+                hosts = {str(e.get("value")) for e in c.get("env") or () if _PLACE.search(str(e.get("name")))}
+                found[w.service] |= {h for h in hosts if (w.namespace, h) in known}
             for kind, name, _ in references(w.spec):
                 if kind == "ConfigMap":
                     found[w.service] |= {n for _, n in texts.get((w.namespace, name), ())}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Literal
 
 from pydantic import Field
@@ -31,6 +32,10 @@ RATE_DROP = 0.3
 """Share of the traffic served well that may be lost before it counts: load changes by itself, too."""
 SERVED_AGAIN = 0.5
 """Share of the normal traffic that must be back before an incident is over."""
+SURGE = 3.0
+"""Times the normal traffic from which on it is a surge; that it ends is no loss."""
+AS_NORMAL = 0.25
+"""Share by which the traffic after a surge may differ from the normal: less would be users turned away."""
 TRUSTED_ERRORS = 0.1
 """Error rate above which latency and traffic of a service are those of failing, not of working."""
 ALARMING = ("critical", "warning")
@@ -74,7 +79,8 @@ def conditions_of(detection: Detection, observation: Observation | None = None) 
             errors = [p.error_rate for p in calm if p.error_rate is not None]
             latencies = [p.latency_p99 for p in calm if p.latency_p99 is not None]
             baseline[f"{series.namespace}/{series.service}"] = Baseline(
-                request_rate=mean(rates) if rates else None,
+                # the median: a surge is under way for a while before anybody calls it an incident
+                request_rate=median(rates) if rates else None,
                 error_rate=mean(errors) if errors else None,
                 latency_p99=mean(latencies) if latencies else None,
             )
@@ -370,6 +376,9 @@ def _traffic(
     dropped = mean(good) > 0 and mean(good) - mean(good_now) > loss
     wanted = SERVED_AGAIN * (normal.request_rate or 0.0)
     back = wanted > 0 and mean(good) < wanted <= mean(good_now) and mean(good_now) - mean(good) > gain
+    if normal.request_rate and mean(rates) > SURGE * normal.request_rate:
+        ended = abs(mean(good_now) - normal.request_rate) <= AS_NORMAL * normal.request_rate
+        silent, dropped = silent and not ended, dropped and not ended
     return _change(key, "request_rate", mean(rates), mean(rates_now), loss, _direction(back, silent or dropped))
 
 

@@ -1,10 +1,9 @@
-"""What changed shortly before users began to suffer: rollouts, ConfigMaps, Secrets, feature flags."""
+"""What changed shortly before users began to suffer: rollouts, ConfigMaps, Secrets."""
 
 from __future__ import annotations
 
-import json
-
 from stratus.diagnosis.analyzers.configs import applied
+from stratus.diagnosis.analyzers.flags import is_flags
 from stratus.diagnosis.finding import Finding, about, went_back
 from stratus.diagnosis.history import Difference, differences, references
 from stratus.diagnosis.world import Workload, World, note, reference
@@ -128,6 +127,8 @@ def _config(world: World, kind: str, obj: Json) -> Finding | None:
     changes = world.changes(kind, namespace, name)
     was = applied(obj).get("data") or {} if kind == "ConfigMap" else {}
     data = obj.get("data") or {}
+    if any(is_flags(v) for v in data.values()):
+        return None  # the analyzer of flags reads it
     drift = [k for k in sorted({*was, *data}) if was and was.get(k) != data.get(k)]
     at = max((c["time"] for c in changes), default=0.0)
     if not at and not drift:
@@ -153,12 +154,6 @@ def _config(world: World, kind: str, obj: Json) -> Finding | None:
         if key in was and not secretive(key):
             facts["value"] = str(was[key])
         summary += f": {key} is not what was applied"
-    flag = _flag(world, data) if kind == "ConfigMap" else None
-    if flag is not None:
-        key, flag_name, value = flag
-        fault, summary = "feature_flag", f"ConfigMap {name}: feature flag {flag_name} is on" + (
-            f", changed {_ago(world, at)}" if at else "")  # fmt: skip
-        facts.update(key=key, value=facts.get("value", value) if key in was else value)
     finding = Finding(
         fault, reference(kind, namespace, name), line(summary, 280), min(confidence, 0.85), service=w.service,
         facts=facts, impact=0.5,
@@ -168,39 +163,3 @@ def _config(world: World, kind: str, obj: Json) -> Finding | None:
         finding.pro.append(note("change", f"{kind} {name}: {', '.join(change['fields'][:6])} written by "
                                 f"{change['manager']}", obj, at=change["time"]))  # fmt: skip
     return finding
-
-
-def _flag(world: World, data: Json) -> tuple[str, str, str] | None:
-    """Find a flag that is on in a document of flags (`flags: {name: {variants, defaultVariant}}`).
-
-    Returns:
-        (key of the ConfigMap, flag, the document with that flag off), preferring a flag named after a service that
-        users complain about; None when there is no such document or nothing is on.
-    """
-    named = {n.replace("-", "").lower() for _, n in world.focus}
-    for key, text in sorted(data.items()):
-        if '"flags"' not in str(text):
-            continue
-        try:
-            document = json.loads(text)
-        except ValueError:
-            continue
-        flags = document.get("flags") if isinstance(document, dict) else None
-        if not isinstance(flags, dict):
-            continue
-        on = []
-        for name, flag in sorted(flags.items()):
-            variants = flag.get("variants") or {} if isinstance(flag, dict) else {}
-            if "off" in variants and variants.get(flag.get("defaultVariant")) not in (
-                False,
-                0,
-                "",
-                None,
-                variants["off"],
-            ):
-                on.append(name)
-        if on:
-            chosen = next((n for n in on if any(s and s in n.lower() for s in named)), on[0])
-            healed = {**document, "flags": {**flags, chosen: {**flags[chosen], "defaultVariant": "off"}}}
-            return key, chosen, json.dumps(healed, indent=2)
-    return None
