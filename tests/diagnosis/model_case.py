@@ -150,6 +150,10 @@ class FakeRules:
     def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
         return PLANS.get(hypothesis.id)
 
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        plan = self.plan(case, hypothesis)
+        return (plan,) if plan is not None else ()
+
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         self.asked.append((step.text, refusals))
         return self.known.get(step.text, "")

@@ -93,6 +93,10 @@ class NoRules:
     def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
         return None
 
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        plan = self.plan(case, hypothesis)
+        return (plan,) if plan is not None else ()
+
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         return ""
 

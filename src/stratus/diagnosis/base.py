@@ -30,6 +30,13 @@ class Reasoner(Protocol):
         """Return steps that would repair the cause, or None when no safe action is known."""
         ...
 
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        """Return up to `most` plans for a cause, best first, as far as they are known without further thought.
+
+        They are compared with what `plan` returns; no model is asked for them.
+        """
+        ...
+
     def usage(self) -> ModelUsage:
         """Return what thinking has cost so far."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol, cast
 
+from stratus.diagnosis.alternatives import plans_of
 from stratus.diagnosis.answers import (
     NEW,
     NONE,
@@ -25,7 +26,7 @@ from stratus.model.actions import ActionPlan, ActionStep, Refusal
 from stratus.model.cases import Case
 from stratus.model.diagnosis import Diagnosis, FaultClass, Hypothesis
 from stratus.model.refs import ObjectRef
-from stratus.model.reports import Attempt, ModelUsage
+from stratus.model.reports import ModelUsage
 
 _STATED = {"low": 0.35, "medium": 0.6, "high": 0.85}
 _FAILED = (ReasoningError, BudgetSpent, ModelUnreachable)
@@ -116,7 +117,7 @@ class ModelReasoner:
 
     def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
         """Return the plan the model chose or wrote, or the rules' own when the model fails; None when none is safe."""
-        plans = self._candidates(case, hypothesis)
+        plans = plans_of(self._rules.plan, case, hypothesis, _MOST_ACTIONS)
         names = tuple(f"A{number}" for number in range(1, len(plans) + 1))
         question = prompt(
             "plan",
@@ -135,6 +136,10 @@ class ModelReasoner:
         if answer.choice == WRITE:
             return _written(answer, hypothesis)
         return plans[names.index(answer.choice)]
+
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        """Return the rules' plans: to have something to compare with costs no call."""
+        return tuple(plans_of(self._rules.plan, case, hypothesis, most))
 
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         """Return a command line for the step: the known one, the rules', else the model's; empty to give up."""
@@ -157,26 +162,6 @@ class ModelReasoner:
             self._note(error)
             return ""
         return answer.command.strip()
-
-    def _candidates(self, case: Case, hypothesis: Hypothesis) -> list[ActionPlan]:
-        """Return the rules' plans, best first: each time what they would do if those before had failed."""
-        plans: list[ActionPlan] = []
-        while len(plans) < _MOST_ACTIONS:
-            plan = self._rules.plan(case, hypothesis)
-            if plan is None or not plan.steps or _commands(plan) in map(_commands, plans):
-                break
-            plans.append(plan)
-            supposed = Attempt(
-                number=len(case.attempts) + 1,
-                hypothesis=hypothesis.id,
-                summary=plan.summary,
-                commands=_commands(plan),
-                executed=True,
-                verdict="UNCHANGED",
-                undone=True,
-            )
-            case = case.model_copy(update={"attempts": (*case.attempts, supposed)})
-        return plans
 
     def _note(self, error: StratusError) -> str:
         note = f"The rules decided, because the model gave no answer: {error}."
@@ -249,10 +234,6 @@ def _decided(base: Diagnosis, answer: DiagnosisAnswer, case: Case) -> Diagnosis:
             "reasoning": " ".join([*reasoning, base.reasoning]).strip(),
         }
     )
-
-
-def _commands(plan: ActionPlan) -> tuple[str, ...]:
-    return tuple(step.command or step.text for step in plan.steps)
 
 
 def _new_hypothesis(answer: OpenDiagnosisAnswer, base: Diagnosis, case: Case) -> Hypothesis:

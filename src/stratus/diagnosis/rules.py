@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stratus.diagnosis.alternatives import plans_of
 from stratus.diagnosis.analyzers import findings
 from stratus.diagnosis.planning import make_plan
 from stratus.diagnosis.ranking import rank
@@ -45,6 +46,10 @@ class RulesReasoner:
     def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
         """Return steps that would repair the cause, or None when no safe untried action is known."""
         return make_plan(case, hypothesis)
+
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        """Return the plans known for a cause, best first."""
+        return tuple(plans_of(self.plan, case, hypothesis, most))
 
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         """Return the step's own command, else the one its sentence says; empty to give up.
