@@ -105,6 +105,14 @@ def _available(check: c.Available, now: Snapshot, _healthy: Snapshot) -> list[st
     return []
 
 
+def _at_most(check: c.AtMost, now: Snapshot, _healthy: Snapshot) -> list[str]:
+    state = now.workloads.get(now.key(check.object))
+    if state is None:
+        return [f"{check.object} is gone"]
+    most = max(state.wanted, state.total)
+    return [f"{check.object} has {most} pods, more than {check.replicas}"] if most > check.replicas else []
+
+
 def _rolled_out(check: c.RolledOut, now: Snapshot, _healthy: Snapshot) -> list[str]:
     state = now.workloads.get(now.key(check.object))
     if state is None:
@@ -165,6 +173,7 @@ _ANSWERS: dict[type, Callable[[Any, Snapshot, Snapshot], list[str]]] = {
     c.Exists: _exists,
     c.NoneOf: _none_of,
     c.Available: _available,
+    c.AtMost: _at_most,
     c.RolledOut: _rolled_out,
     c.PodNamed: _pod_named,
     c.Endpoints: _endpoints,

@@ -88,6 +88,14 @@ class Available(Noun):
     replicas: int = 1
 
 
+class AtMost(Noun):
+    """A workload wants a number of pods at most, and has no more."""
+
+    check: Literal["at_most"] = "at_most"
+    object: str
+    replicas: int = 1
+
+
 class RolledOut(Noun):
     """A workload wants a pod at least, and all it wants are of its newest template and ready."""
 
@@ -174,6 +182,7 @@ Check = Annotated[
     | Exists
     | NoneOf
     | Available
+    | AtMost
     | RolledOut
     | PodNamed
     | Endpoints
