@@ -76,3 +76,40 @@ class ClusterRehearser(Protocol):
             ClusterError: as the real write would (Invalid, Forbidden, NotFound, Conflict ...).
         """
         ...
+
+
+@runtime_checkable
+class ClusterPrinter(Protocol):
+    """What a server knows about showing its objects; a reader may have it besides. Reading only."""
+
+    def table(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        name: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Json:
+        """Return a `meta.k8s.io/v1` Table of objects with their metadata, as the server lays it out.
+
+        Raises:
+            NotFound: the named object does not exist.
+        """
+        ...
+
+    def openapi(self, api_version: str) -> Json:
+        """Return the OpenAPI v3 document of a group version; empty when the server has none."""
+        ...
+
+    def rules(self, namespace: str) -> Json:
+        """Return what this identity may do in a namespace: the status of a SelfSubjectRulesReview."""
+        ...
+
+    def can_reach(self, verb: str, url: str) -> bool:
+        """Ask whether this identity may use a path that is no resource, such as `/healthz`."""
+        ...
+
+    def part(self, ref: ObjectRef, subresource: str) -> Json | None:
+        """Return a subresource of an object (`scale`, `status`), or None when there is none."""
+        ...

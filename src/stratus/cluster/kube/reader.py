@@ -16,6 +16,8 @@ PAGE = 500
 Objects = list[Json]
 Rows = list[ApiResource]
 _REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _NO_LOG = ("is waiting to start", "previous terminated container", "ContainerCreating", "not found", "is terminated")
 
 
@@ -120,15 +122,61 @@ class KubeReader:
                 return ""
             raise
 
+    def table(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        name: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Json:
+        """Return a Table of objects with their metadata, all pages put together."""
+        resource = self.resource(kind)
+        check_segments(namespace or "", name)
+        chosen = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {key: value for key, value in chosen.items() if value} | {"includeObject": "Object"}
+        return self.__json(resource.path(namespace or "", name), query=query, accept=_TABLE)
+
+    def part(self, ref: ObjectRef, subresource: str) -> Json | None:
+        """Return a subresource of an object, or None when there is none."""
+        check_segments(ref.name, ref.namespace, subresource)
+        resource = self.resource(f"{ref.api_version}/{ref.kind}")
+        try:
+            return self.__json(resource.path(ref.namespace, ref.name, subresource))
+        except NotFound:
+            return None
+
+    def openapi(self, api_version: str) -> Json:
+        """Return the OpenAPI v3 document of a group version; empty when the server has none."""
+        check_segments(*api_version.split("/"))
+        try:
+            return self.__json(f"/openapi/v3/{'apis' if '/' in api_version else 'api'}/{api_version}")
+        except NotFound:
+            return {}
+
+    def rules(self, namespace: str) -> Json:
+        """Return what this identity may do in a namespace."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        }
+        answer = self.__channel.json("POST", _RULES, body=review)
+        return answer.get("status") or {}
+
+    def can_reach(self, verb: str, url: str) -> bool:
+        """Ask whether this identity may use a path that is no resource."""
+        return self.__allowed({"nonResourceAttributes": {"verb": verb, "path": url}})
+
     def can_i(self, verb: str, resource: str, namespace: str = "", *, subresource: str = "") -> bool:
         """Ask whether this identity may do something; `resource` is `plural[.group]`."""
         plural, _, group = resource.partition(".")
         asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace, "subresource": subresource}
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
-        }
+        return self.__allowed({"resourceAttributes": {key: value for key, value in asked.items() if value}})
+
+    def __allowed(self, spec: Json) -> bool:
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
         answer = self.__channel.json("POST", _REVIEW, body=review)
         return bool((answer.get("status") or {}).get("allowed"))
 

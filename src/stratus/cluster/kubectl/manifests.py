@@ -54,9 +54,7 @@ def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     try:
         return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError:
-        raise yaml.constructor.ConstructorError(
-            None, None, "an escape is half a character", node.start_mark
-        ) from None
+        raise yaml.constructor.ConstructorError(None, None, "an escape is half a character", node.start_mark) from None
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

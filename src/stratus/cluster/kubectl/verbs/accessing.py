@@ -41,7 +41,7 @@ def role(ctx: Context, name: str) -> Json:
         raise refuse("missing_argument", "--verb and --resource are needed", "write --verb=get --resource=pods")
     extra: Json = {"resourceNames": names} if names else {}
     rules: list[Json] = [
-        {"verbs": verbs, "apiGroups": [group], "resources": found, **extra} for group, found in groups.items()
+        {"verbs": verbs, "apiGroups": [group], "resources": found, **extra} for group, found in sorted(groups.items())
     ]
     if urls:
         rules.append({"verbs": verbs, "nonResourceURLs": urls})

@@ -20,13 +20,49 @@ def compile_read(ctx: Context) -> Outcome:
     A target without a name means all objects of its kind.
     """
     verb = ctx.parsed.read
+    _check_output(ctx, verb)
     if verb in _WITHOUT_OBJECTS:
         return _plain(ctx, verb)
     if verb == "diff":
+        outcome = _outcome(ctx, verb, tuple(f.ref for f in objects_of(ctx)))
+        read = outcome.reads[0]
+        return Outcome(reads=(read.model_copy(update={"options": {**read.options, "manifest": ctx.manifest}}),))
+    if "filename" in ctx.parsed:
+        if ctx.parsed.words or "selector" in ctx.parsed:
+            raise refuse("ambiguous_objects", "-f cannot be combined with names or selectors", "name objects one way")
         return _outcome(ctx, verb, tuple(f.ref for f in objects_of(ctx)))
     if verb == "logs":
         return read_of(ctx, verb, [w if "/" in w else f"pod/{w}" for w in ctx.parsed.words[:1]], ctx.parsed.words[1:])
     return read_of(ctx, verb, ctx.parsed.words)
+
+
+def _check_output(ctx: Context, verb: str) -> None:
+    """Refuse an output format that is not offered."""
+    text = ctx.parsed.one("output")
+    name = text.partition("=")[0]
+    known = _FORMATS.get(verb, ())
+    if text and name not in known:
+        raise refuse(
+            "bad_value",
+            f"-o {name} is not offered by `{ctx.parsed.verb}`",
+            f"use one of: {', '.join(known)}" if known else "leave -o out",
+        )
+    if name in _WITH_TEMPLATE and not (text.partition("=")[2] or ctx.parsed.one("template")):
+        raise refuse("missing_value", f"-o {name} needs a template", f"write -o {_WITH_TEMPLATE[name]}")
+
+
+_FORMATS = {
+    "get": ("wide", "yaml", "json", "name", "jsonpath", "jsonpath-as-json", "custom-columns"),
+    "events": ("yaml", "json"),
+    "rollout-history": ("yaml", "json"),
+    "api-resources": ("wide", "name"),
+    "version": ("yaml", "json"),
+}
+_WITH_TEMPLATE = {
+    "jsonpath": "jsonpath='{.items[*].metadata.name}'",
+    "jsonpath-as-json": "jsonpath-as-json='{.items[*].metadata.name}'",
+    "custom-columns": "custom-columns=NAME:.metadata.name",
+}
 
 
 def read_of(ctx: Context, verb: str, words: Sequence[str], more: Sequence[str] = ()) -> Outcome:
