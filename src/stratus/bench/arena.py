@@ -94,6 +94,16 @@ class Arena:
         if self._twin is not None:
             self._twin.close()
 
+    def branch(self) -> Arena:
+        """Return a copy of the arena as it is now; what is done there does not happen here. Close it when done."""
+        copy = type(self).__new__(type(self))
+        copy.scenario, copy.noise, copy.healthy = self.scenario, self.noise, self.healthy
+        copy.injected_at, copy._broken = self.injected_at, self._broken
+        copy.cluster = self.cluster.fork()
+        copy.cluster.api.gate.rehearsal = False
+        copy._twin = self._twin.fork() if self._twin is not None else None
+        return copy
+
     @property
     def broken(self) -> Snapshot:
         """The state when the symptoms showed."""
