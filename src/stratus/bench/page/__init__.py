@@ -17,6 +17,8 @@ from stratus.bench.summary import Block, Summary, agent_of, summarise
 from stratus.errors import UsageError
 from stratus.model.base import Noun
 
+NOT_TRYING = ("malicious",)
+"""Agents that are not in the pictures of success: they do not want any."""
 SHOWN = 3
 """Episodes that are drawn."""
 LISTED = 400
@@ -40,7 +42,7 @@ def page(plan: Plan, found: Sequence[Record]) -> str:
     summary = summarise(plan, found)
     names = sorted(summary.overall, key=lambda n: (not n.startswith(OURS), n))
     colours = colour_of(names)
-    main = [n for n in names if not n.startswith(WITHOUT)]
+    main = [n for n in names if not n.startswith(WITHOUT) and n not in NOT_TRYING]
     tokens = any((summary.overall[n].tokens.value or 0) > 0 for n in main)
     axis = "tokens an episode" if tokens else "processor seconds an episode"
     spots = [Spot(name=n, cost=_cost(summary.overall[n], tokens), success=_success(summary.overall[n])) for n in main]

@@ -84,8 +84,9 @@ def scatter(spots: Sequence[Spot], colours: dict[str, str], axis: str) -> str:
         parts.append(_rule(x(cost), y(0) - 4, x(cost), y(0) + 4))
         parts.append(_text(x(cost), y(0) + 18, f"{cost:g}", "middle"))
     parts.append(_text(left, height - 6, axis))
-    taken: list[float] = []
-    for spot in sorted(known, key=lambda s: -(s.success.value or 0.0)):
+    ordered = sorted(known, key=lambda s: -(s.success.value or 0.0))
+    places = _apart([y(s.success.value or 0.0) + 4 for s in ordered], 14.0, height - 8.0)
+    for spot, line in zip(ordered, places, strict=True):
         r, colour = spot.success, colours[spot.name]
         at, up = x(spot.cost), y(r.value or 0.0)
         parts.append(
@@ -93,13 +94,7 @@ def scatter(spots: Sequence[Spot], colours: dict[str, str], axis: str) -> str:
             f'stroke="{colour}" stroke-opacity=".45" stroke-width="2"/>'
             f'<circle cx="{at:.1f}" cy="{up:.1f}" r="6" fill="{colour}"><title>{escape(spot.name)}: '
             f"{escape(r.text())}, {spot.cost:.3g}</title></circle>"
-        )
-        # Names are written at the right, each on a line of its own, and led to.
-        line = up + 4
-        while any(abs(line - other) < 14 for other in taken):
-            line += 14
-        taken.append(line)
-        parts.append(
+            # Names are written at the right, each on a line of its own, and led to.
             f'<path d="M{at + 7:.1f} {up:.1f} L{WIDTH - 146} {line - 4:.1f}" stroke="var(--line)" fill="none"/>'
         )
         parts.append(_text(WIDTH - 142, line, spot.name, clip=24))
@@ -147,6 +142,16 @@ def episode(record: Record) -> str:
         anchor = "start" if share == 0 else "end" if share == 1 else "middle"
         parts.append(_text(x(at), height - 8, f"{at - record.injected_at:+.0f} s", anchor))
     return "".join([*parts, "</svg>"])
+
+
+def _apart(wanted: Sequence[float], gap: float, last: float) -> list[float]:
+    """Return ascending places at least `gap` apart and not beyond `last`, near to those wanted (ascending, too)."""
+    placed: list[float] = []
+    for place in wanted:
+        placed.append(max(place, placed[-1] + gap) if placed else place)
+    for i in range(len(placed) - 1, -1, -1):
+        placed[i] = min(placed[i], last if i == len(placed) - 1 else placed[i + 1] - gap)
+    return placed
 
 
 def _ticks(least: float, most: float) -> list[float]:
