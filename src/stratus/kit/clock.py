@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -103,9 +104,16 @@ class VirtualClock:
 
 def iso(moment: float) -> str:
     """Format epoch seconds as RFC 3339 UTC with whole seconds, as Kubernetes does: `2026-01-05T09:00:00Z`."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(moment))
 
 
+# A virtual clock stands still while much happens: the same few moments are written and read again and again.
+@lru_cache(maxsize=4096)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=4096)
 def parse_iso(text: str) -> float:
     """Read an RFC 3339 timestamp (with `Z` or an offset, with or without fractions) as epoch seconds.
 

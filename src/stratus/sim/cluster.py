@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from stratus.errors import StratusError, UsageError
 from stratus.kit.clock import Timer, VirtualClock, iso, parse_iso
+from stratus.kit.jsoncopy import copied
 from stratus.sim.api import ApiServer, Request, Response, User
 from stratus.sim.api.access.calling import RecordedCalls
 from stratus.sim.apps.loader import Loaded, load_application
@@ -215,7 +216,7 @@ class EmbeddedCluster:
         if self.namespace not in names and self.store.get("namespaces", "", self.namespace) is None:
             self._apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
         for number, obj in enumerate(loaded.objects):
-            self._apply(copy.deepcopy(obj), f"object {number + 1} ({obj['kind']} {obj['metadata']['name']})")
+            self._apply(copied(obj), f"object {number + 1} ({obj['kind']} {obj['metadata']['name']})")
 
     def _apply(self, obj: Obj, where: str = "") -> None:
         """Create an object as `kubectl create` would; what has no namespace goes into the application's."""

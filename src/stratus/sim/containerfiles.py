@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stratus.sim.disks import in_use
 from stratus.sim.filesystem import Node, Tree
-from stratus.sim.imagefiles import IMAGE_DIRS, READABLE, image_nodes, system_file
+from stratus.sim.imagefiles import IMAGE_DIRS, IMAGE_FILES, READABLE, image_nodes, system_file
 from stratus.sim.kubelet.environment import MountError, volume_files
 from stratus.sim.quantity import parse_quantity
 from stratus.sim.store import Obj
@@ -126,7 +126,7 @@ class ContainerFiles:
                 return layer.nodes[path]
             if layer.hides(path):
                 return None
-        found = self.image().get(path)
+        found = self.image().get(path) if path in IMAGE_FILES else None
         return found if found is not None else system_file(self, path)
 
     def lookup(self, path: str) -> Node | None:
@@ -184,8 +184,20 @@ class ContainerFiles:
 
     def read(self, path: str) -> str | None:
         """Return a file's text, or None."""
+        if self._never_written(normal(path)):
+            return None
         found = self.stat(path)
         return found.content() if found is not None and found.kind == "file" else None
+
+    def _never_written(self, path: str) -> bool:
+        """Tell at a glance that there can be no file: nothing was written in the container, and nobody brings one."""
+        return (
+            path not in IMAGE_FILES
+            and path not in READABLE
+            and not path.startswith("/proc/")
+            and not any(layer.nodes for layer in self.layers)
+            and self.mount_of(path) is None
+        )
 
     def is_dir(self, path: str) -> bool:
         """Tell whether a path is a directory."""

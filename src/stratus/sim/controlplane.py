@@ -10,7 +10,7 @@ from stratus.errors import StratusError
 from stratus.kit.clock import VirtualClock
 from stratus.sim.controllers.base import Controller, Key, PodIndex, Timers
 from stratus.sim.controllers.clusterdns import ClusterDns
-from stratus.sim.controllers.common import AdmissionDenied, NamespaceTerminating
+from stratus.sim.controllers.common import AdmissionDenied, NamespaceTerminating, controller_ref, has_claims
 from stratus.sim.controllers.kubeproxy import KubeProxies
 from stratus.sim.controllers.nodes import NodeController
 from stratus.sim.controllers.table import CONTROLLERS
@@ -76,6 +76,8 @@ class ControlPlane:
         self.replaying = False
         self.controllers: dict[str, Controller] = {}
         self._watchers: dict[str, list[Controller]] = {}
+        self._hearing: dict[str, tuple[Callable[[Change], None], ...]] = {}
+        self._minding: dict[tuple[str, str, bool], tuple[Callable[[Change], None], ...]] = {}
         for kind in CONTROLLERS:
             self.add(kind(self))
         self.scheduler = Scheduler(self)
@@ -102,6 +104,31 @@ class ControlPlane:
         self.controllers[controller.name] = controller
         for resource in controller.resources:
             self._watchers.setdefault(resource, []).append(controller)
+        self._hearing.clear()
+        self._minding.clear()
+
+    def _who_hear(self, resource: str) -> tuple[Callable[[Change], None], ...]:
+        """Return what is to be told of changes of a resource: those that follow it, then those that follow all."""
+        found = self._hearing.get(resource)
+        if found is None:
+            following = (*self._watchers.get(resource, ()), *self._watchers.get("*", ()))
+            found = self._hearing[resource] = tuple(controller.on_change for controller in following)
+        return found
+
+    def _who_mind(self, change: Change) -> tuple[Callable[[Change], None], ...]:
+        """Return what is to be told of a change of a pod: only those it can matter to."""
+        pod, before = change.object, change.previous
+        owners = pod["metadata"].get("ownerReferences")
+        if before is not None and before["metadata"].get("ownerReferences") != owners:
+            return self._who_hear("pods")
+        owner = controller_ref(pod)
+        kind = "" if owner is None else str(owner.get("kind"))
+        key = (change.type, kind, has_claims(pod))
+        found = self._minding.get(key)
+        if found is None:
+            following = (*self._watchers.get("pods", ()), *self._watchers.get("*", ()))
+            found = self._minding[key] = tuple(c.on_change for c in following if c.minds(*key))
+        return found
 
     def _replay(self) -> None:
         """Tell the controllers of what is there already."""
@@ -111,10 +138,8 @@ class ControlPlane:
         for resource in self.store.resources():
             for obj in self.store.list(resource):
                 change = Change("ADDED", resource, obj, None, self.store.rv)
-                for controller in self._watchers.get(resource, ()):
-                    controller.on_change(change)
-                for controller in self._watchers.get("*", ()):
-                    controller.on_change(change)
+                for hear in self._who_hear(resource):
+                    hear(change)
         self.replaying = False
 
     # input
@@ -124,18 +149,18 @@ class ControlPlane:
         self._queue[controller, key] = None
 
     def _on_change(self, change: Change) -> None:
-        if change.resource == "pods":
-            self.index.apply(change)
-        elif change.resource in FOLLOWED:
-            self.network.on_change(change)
-        elif change.resource == "events":
+        resource = change.resource
+        if resource == "events":
             if change.type == "ADDED":
                 self._expect_expiry()
             return
-        for controller in self._watchers.get(change.resource, ()):
-            controller.on_change(change)
-        for controller in self._watchers.get("*", ()):
-            controller.on_change(change)
+        if resource == "pods":
+            self.index.apply(change)
+        elif resource in FOLLOWED:
+            self.network.on_change(change)
+        hearing = self._who_mind(change) if resource == "pods" else self._hearing.get(resource)
+        for hear in hearing or self._who_hear(resource):
+            hear(change)
 
     def _expect_expiry(self) -> None:
         if EXPIRY not in self.timers:

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from stratus.kit.clock import Clock, iso
+from stratus.kit.clock import Clock, iso, parse_iso
 from stratus.sim.store import Obj, Store
 
 #: A source may write this many events of one type about one object at once, then one per REFILL seconds.
@@ -39,6 +40,7 @@ def reference(obj: Obj, field_path: str = "") -> Obj:
     return ref
 
 
+@lru_cache(maxsize=256)
 def micro(moment: float) -> str:
     """Format epoch seconds as a MicroTime: `2026-01-05T09:00:00.250000Z`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -104,9 +106,10 @@ class EventRecorder:
             return
         now = self.clock.now()
         involved = reference(obj, field_path)
-        if not self._allowed((component, host, involved["kind"], involved.get("uid"), type_), now):
+        kind, uid = involved["kind"], involved.get("uid")
+        if not self._allowed((component, host, kind, uid, type_), now):
             return
-        group = (component, host, involved["kind"], involved.get("uid"), field_path, type_, reason)
+        group = (component, host, kind, uid, field_path, type_, reason)
         key: tuple[Any, ...] = (*group, message)
         names, last = self._similar.get(group, ({}, now))
         if now - last > WINDOW:
@@ -128,6 +131,7 @@ class EventRecorder:
         name = self._name(involved["name"], now)
         self._known[key] = (namespace, name)
         source = {"component": component, "host": host} if host else {"component": component}
+        stamp = iso(now)
         self._create(
             namespace,
             name,
@@ -136,8 +140,8 @@ class EventRecorder:
                 "reason": reason,
                 "message": message,
                 "source": source,
-                "firstTimestamp": iso(now),
-                "lastTimestamp": iso(now),
+                "firstTimestamp": stamp,
+                "lastTimestamp": stamp,
                 "count": 1,
                 "type": type_,
                 "eventTime": None,
@@ -242,8 +246,9 @@ class EventRecorder:
 
     @staticmethod
     def _seen(event: Obj) -> float:
-        text = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp") or event["eventTime"]
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        return parse_iso(
+            (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp") or event["eventTime"]
+        )
 
     def _name(self, subject: str, now: float) -> str:
         self._serial += 1

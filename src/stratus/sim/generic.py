@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stratus.sim import answering
@@ -404,7 +405,13 @@ class GenericRuntime:
         if probe.get("exec") is not None:
             outcome = self._inside(pod, container, probe["exec"].get("command") or [], "")
             return answering.by_command(self, pod, probe, outcome)
-        return answering.by_network(self, pod, container, probe, self._listener)
+        return self._asked_by_network(pod, container, probe)
+
+    def _asked_by_network(
+        self, pod: Obj, container: Obj, probe: Obj, listener: Callable[[Obj, int], Obj | None] | None = None
+    ) -> ProbeResult:
+        """Answer a probe that asks over the network, `listener` saying who serves a port."""
+        return answering.by_network(self, pod, container, probe, listener or self._listener)
 
     # exec
 

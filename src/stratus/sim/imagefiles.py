@@ -41,6 +41,16 @@ READABLE = (
 )  # fmt: skip
 
 
+#: Where an image, or the kubelet, may have put a file.
+IMAGE_FILES = frozenset(
+    {
+        "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/passwd", "/etc/group", "/etc/os-release",
+        "/etc/nsswitch.conf", "/usr/share/nginx/html/index.html", "/etc/nginx/nginx.conf",
+        "/etc/nginx/conf.d/default.conf",
+    }
+)  # fmt: skip
+
+
 def image_nodes(runtime: GenericRuntime, pod: Obj, container: Obj, at: float) -> dict[str, Node]:
     """Return the files of an image, and those that the kubelet adds to it."""
     name = (pod["spec"].get("hostname") or pod["metadata"]["name"])[:63]

@@ -142,6 +142,8 @@ class ImageRegistry:
         self._images: list[ImageBehaviour] = []
         self._default = ImageBehaviour()
         self._behaviours: dict[str, ImageBehaviour] = {}
+        #: What pulls answered under the present rules.
+        self._pulls: dict[tuple[str, frozenset[str]], Pull] = {}
         self._merge(base, "data/images.yaml")
 
     @classmethod
@@ -194,10 +196,12 @@ class ImageRegistry:
         if data.get("default"):
             self._default = ImageBehaviour.read(data["default"], where)
         self._behaviours.clear()
+        self._pulls.clear()
 
     def add_rule(self, match: str, exists: bool, *, error: str = "", credentials: bool = False) -> None:
         """Add one rule that wins over all before it; `match` is a glob over host/repository:tag."""
         self._rules.append({"match": match, "exists": exists, "error": error, "credentials": credentials})
+        self._pulls.clear()
 
     def remove_rule(self, match: str, *, error: str = "") -> None:
         """Drop the last added rule that made images matching a glob vanish; nothing happens when there is none."""
@@ -205,6 +209,7 @@ class ImageRegistry:
             rule = self._rules[place]
             if (rule["match"], rule["exists"], rule.get("error") or "") == (match, False, error):
                 del self._rules[place]
+                self._pulls.clear()
                 return
 
     def describe(self, match: str, **fields: Any) -> None:
@@ -248,8 +253,17 @@ class ImageRegistry:
 
     def pull(self, image: str, *, credentials: Iterable[str] = ()) -> Pull:
         """Return what pulling an image answers; `credentials` are registry hosts for which there are some."""
+        key = (image, frozenset(credentials))
+        found = self._pulls.get(key)
+        if found is None:
+            if len(self._pulls) >= 1024:
+                self._pulls.clear()
+            found = self._pulls[key] = self._pull(*key)
+        return found
+
+    def _pull(self, image: str, credentials: frozenset[str]) -> Pull:
         reference = parse_reference(image)
-        problem = self._problem(reference, frozenset(credentials))
+        problem = self._problem(reference, credentials)
         if problem:
             return Pull(0.05, error=problem)
         share = spread("image size", reference.full)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import random
-import uuid
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from stratus.errors import StratusError
 from stratus.kit.clock import Clock, iso
@@ -48,7 +46,7 @@ GENERATED = frozenset(
 )
 
 #: Resources whose ownerless objects a controller with a matching selector takes over.
-ADOPTABLE = frozenset({"replicasets.apps"})
+ADOPTABLE = frozenset({"replicasets.apps", "pods"})
 
 #: Generated resources without a `spec`: any change of content outside metadata and status counts.
 _WITHOUT_SPEC = frozenset(
@@ -94,8 +92,7 @@ class StoreExpired(StratusError):
         self.oldest = oldest
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One step of one object; `previous` is None for ADDED, `object` of DELETED is its last state at version `rv`."""
 
     type: Literal["ADDED", "MODIFIED", "DELETED"]
@@ -105,14 +102,21 @@ class Change:
     rv: int
 
 
-def _spec_part(resource: str, obj: Obj) -> Any:
+def _wants_otherwise(resource: str, obj: Obj, previous: Obj) -> bool:
+    """Tell whether two versions of an object differ in what is wanted, which is what generations count."""
     if resource in _WITHOUT_SPEC:
-        return {k: v for k, v in obj.items() if k not in ("metadata", "status")}
-    spec = obj.get("spec")
-    if resource == "pods" and isinstance(spec, dict):
+        return _less(obj, "metadata", "status") != _less(previous, "metadata", "status")
+    spec, before = obj.get("spec"), previous.get("spec")
+    if spec is before:
+        return False
+    if resource == "pods" and isinstance(spec, dict) and isinstance(before, dict):
         # Being bound to a node is no change of what is wanted.
-        return {k: v for k, v in spec.items() if k != "nodeName"}
-    return spec
+        return _less(spec, "nodeName") != _less(before, "nodeName")
+    return bool(spec != before)
+
+
+def _less(value: Obj, *fields: str) -> Obj:
+    return {k: v for k, v in value.items() if k not in fields}
 
 
 def _removable(resource: str, obj: Obj) -> bool:
@@ -269,18 +273,21 @@ class Store:
         Raises:
             StoreConflict: `NotFound`, or `Conflict` when `expect_rv` is not the stored version.
         """
-        meta = dict(obj["metadata"])
-        namespace, name = meta.get("namespace", ""), meta["name"]
+        given = obj["metadata"]
+        namespace, name = given.get("namespace", ""), given["name"]
         previous = self.get(resource, namespace, name)
         if previous is None:
             raise StoreConflict("NotFound", (resource, namespace, name))
         old = previous["metadata"]
         if expect_rv and expect_rv != old["resourceVersion"]:
             raise StoreConflict("Conflict", (resource, namespace, name))
+        if given is old and obj.get("spec") is previous.get("spec") and resource not in _WITHOUT_SPEC:
+            return self._update_status(resource, obj, previous)
+        meta = dict(given)
         for field in ("uid", "creationTimestamp", "resourceVersion"):
             meta[field] = old[field]
         if "generation" in old:
-            grown = _spec_part(resource, obj) != _spec_part(resource, previous)
+            grown = _wants_otherwise(resource, obj, previous)
             meta["generation"] = max(meta.get("generation") or 0, old["generation"] + grown)
         stored = {**obj, "metadata": meta}
         if stored == previous:
@@ -293,6 +300,17 @@ class Store:
         if old.get("ownerReferences") != meta.get("ownerReferences"):
             self._unindex(resource, previous)
             self._index(resource, stored)
+        self._publish(Change("MODIFIED", resource, stored, previous, self.rv))
+        return stored
+
+    def _update_status(self, resource: str, obj: Obj, previous: Obj) -> Obj:
+        """Replace an object by one that shares metadata and spec with it, as most writes of controllers do."""
+        if obj == previous:
+            return previous
+        self.rv += 1
+        meta = {**previous["metadata"], "resourceVersion": str(self.rv)}
+        stored = {**obj, "metadata": meta}
+        self._objects[resource][meta.get("namespace", "")][meta["name"]] = stored
         self._publish(Change("MODIFIED", resource, stored, previous, self.rv))
         return stored
 
@@ -313,7 +331,10 @@ class Store:
 
     def new_uid(self) -> str:
         """Draw the next uid from the cluster's generator."""
-        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        # A UUID of version 4 and variant 1, written down without the detour over a UUID object.
+        number = self.rng.getrandbits(128) & ~(0xF000 << 64 | 0xC000 << 48) | 4 << 76 | 0x8000 << 48
+        digits = f"{number:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     # watching
 
@@ -381,20 +402,23 @@ class Store:
             cut = len(log) - self._log_limit
             self._dropped[change.resource] = log[cut - 1].rv
             del log[:cut]
-        self._pending.append(change)
         if self._publishing:
+            # A subscriber that writes must not let the others see its change before the one it answers.
+            self._pending.append(change)
             return
-        # A subscriber that writes must not let the others see its change before the one it answers.
         self._publishing = True
+        told = change
         try:
-            while self._pending:
-                told = self._pending.popleft()
+            while True:
                 listeners = self._listeners.get(told.resource)
                 if listeners is None:
                     listeners = tuple(fn for fn, wanted in self._subscribers if not wanted or told.resource in wanted)
                     self._listeners[told.resource] = listeners
                 for fn in listeners:
                     fn(told)
+                if not self._pending:
+                    break
+                told = self._pending.popleft()
         finally:
             self._publishing = False
             self._pending.clear()

@@ -196,6 +196,8 @@ class Ledger:
                 sums[name] += sign * value
 
     def _on_change(self, change: Change) -> None:
+        if not self._busy:
+            return
         meta = change.object["metadata"]
         namespace = meta.get("namespace", "")
         if namespace not in self._busy:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stratus.kit.clock import Clock
+from stratus.kit.jsoncopy import copied
 from stratus.sim.api import admission, discovery, health, openapi, quotas, reviews, subresources
 from stratus.sim.api.access.gate import Gate
 from stratus.sim.api.access.impersonation import impersonated
@@ -235,7 +235,7 @@ class ApiServer:
         Raises:
             AdmissionDenied: with the text the owner's FailedCreate event shows.
         """
-        new = copy.deepcopy(pod)
+        new: Obj = copied(pod)
         new.update(apiVersion="v1", kind="Pod")
         apply_defaults("", "v1", "Pod", new)
         meta = new["metadata"]

@@ -410,14 +410,16 @@ class AppRuntime(GenericRuntime):
         listener = self._listener(pod, port) if port is not None else None
         proc = self.proc_in(pod, listener) if listener is not None else None
         if proc is None or self.response is None:
-            return super().probe(pod, container, probe)
+            if port is None:
+                return super().probe(pod, container, probe)
+            return self._asked_by_network(pod, container, probe, lambda _pod, _port: listener)
         if action == "grpc" and proc.mods is not None and proc.mods.unready and proc.serves(self.now()):
             return ProbeResult(False, 'service unhealthy (responded with "NOT_SERVING")')
         path = str(probe[action].get("path") or "/")
         seconds = float(probe.get("timeoutSeconds") or 1)
         name = self._asked(proc, path) if action == "httpGet" else ""
         if self.response(proc, name or "") <= seconds:
-            return super().probe(pod, container, probe)
+            return self._asked_by_network(pod, container, probe, lambda _pod, _port: listener)
         if action == "grpc":
             return ProbeResult(False, f"timeout: health rpc did not complete within {seconds:g}s")
         host = probe[action].get("host") or (pod.get("status") or {}).get("podIP") or "127.0.0.1"

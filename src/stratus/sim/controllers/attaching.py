@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.binding import claim_names
-from stratus.sim.controllers.common import key_of, owner_reference, pod_finished
+from stratus.sim.controllers.common import has_claims, key_of, owner_reference, pod_finished
 from stratus.sim.controllers.volumes import BUILT_IN, CLAIMS, DRIVERS, VOLUMES
 from stratus.sim.store import Change, Obj
 
@@ -28,6 +28,11 @@ class AttachController(Controller):
     component: ClassVar[str] = "attachdetach-controller"
     resources: ClassVar[tuple[str, ...]] = ("pods", CLAIMS, VOLUMES)
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Pods with claims."""
+        return claims
+
     def on_change(self, change: Change) -> None:
         """Pods with claims, and what such pods wait for."""
         obj = change.object
@@ -35,8 +40,7 @@ class AttachController(Controller):
             for key in [k[1] for k in self.state if k[0] == "waits"]:
                 self.enqueue(key)
             return
-        volumes = obj["spec"].get("volumes")
-        if not volumes or not any(v.get("persistentVolumeClaim") or v.get("ephemeral") for v in volumes):
+        if not has_claims(obj):
             return
         before = change.previous
         if change.type == "MODIFIED" and before is not None:

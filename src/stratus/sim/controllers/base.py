@@ -35,6 +35,17 @@ class Controller:
         self.clock = control.clock
         self.state: dict[Any, Any] = {}
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Tell whether a change of a pod can matter at all; `on_change` is called only if so.
+
+        Args:
+            change: ADDED, MODIFIED or DELETED.
+            owner: kind of the pod's controller, before and after the change; empty for none.
+            claims: whether it has volumes that are claims.
+        """
+        return True
+
     def on_change(self, change: Change) -> None:
         """Turn a change of one of `resources` into keys; the default takes the object itself."""
         self.enqueue(key_of(change.object))
@@ -89,13 +100,15 @@ class Timers:
         self._current: dict[tuple[str, Key, str], int] = {}
         self._serial = 0
         self._armed: Timer | None = None
+        self._running = False
 
     def set(self, name: tuple[str, Key, str], at: float) -> None:
         """Let `name` fire at `at` instead of whenever it was set for."""
         self._serial += 1
         self._current[name] = self._serial
         heapq.heappush(self._heap, (at, self._serial, name))
-        self._arm()
+        if not self._running:
+            self._arm()
 
     def cancel(self, name: tuple[str, Key, str]) -> None:
         """Forget a moment; harmless when it was not set."""
@@ -137,13 +150,18 @@ class Timers:
             self._armed.cancel()
             self._armed = None
         now = self._clock.now()
-        while self._heap and self._heap[0][0] <= now:
-            _, serial, name = heapq.heappop(self._heap)
-            if self._current.get(name) != serial:
-                continue
-            del self._current[name]
-            self._fire(name)
-        self._arm()
+        # What is set meanwhile is armed when all that is due has been told.
+        self._running = True
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                _, serial, name = heapq.heappop(self._heap)
+                if self._current.get(name) != serial:
+                    continue
+                del self._current[name]
+                self._fire(name)
+        finally:
+            self._running = False
+            self._arm()
 
     def stop(self) -> None:
         """Take the call off the clock (the cluster is closed)."""
@@ -247,6 +265,8 @@ class PodIndex:
         else:
             pools = [self._by_label.get((namespace, label, value), {}) for label, value in wanted.items()]
             pool = min(pools, key=len)
+        if not pool:
+            return []
         if len(wanted) == 1 and not selector.get("matchExpressions"):
             return _sorted(pool)
         return [p for p in _sorted(pool) if matches(selector, p["metadata"].get("labels"))]

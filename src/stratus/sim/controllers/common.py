@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from stratus.kit.clock import iso, parse_iso
@@ -35,24 +36,40 @@ def safe_encode(text: str) -> str:
 
 def content_hash(value: Any, collisions: int = 0) -> str:
     """Return the short hash of a template: FNV-1a of its canonical JSON, in safe letters."""
+    return _hashed(json.dumps(value, sort_keys=True, separators=(",", ":")) + (str(collisions) if collisions else ""))
+
+
+# Clusters of one application hash the same templates.
+@lru_cache(maxsize=1024)
+def _hashed(text: str) -> str:
     h = 2166136261
-    for byte in json.dumps(value, sort_keys=True, separators=(",", ":")).encode():
+    for byte in text.encode():
         h = ((h ^ byte) * 16777619) & 0xFFFFFFFF
-    if collisions:
-        for byte in str(collisions).encode():
-            h = ((h ^ byte) * 16777619) & 0xFFFFFFFF
     return safe_encode(str(h))
 
 
 def spread(*parts: object) -> float:
     """Return a number in [0, 1) that depends on nothing but the parts: noise without a generator."""
-    h = 2166136261
-    for byte in "\x00".join(map(str, parts)).encode():
-        h = ((h ^ byte) * 16777619) & 0xFFFFFFFF
+    first, *rest = parts
+    h = _begun(str(first))
+    for part in rest:
+        h = _more(h, f"\x00{part}")
     h ^= h >> 15
     h = (h * 2246822519) & 0xFFFFFFFF
     h ^= h >> 13
     return h / 4294967296.0
+
+
+def _more(h: int, text: str) -> int:
+    for byte in text.encode():
+        h = ((h ^ byte) * 16777619) & 0xFFFFFFFF
+    return h
+
+
+# The noise of one pod begins with its uid, again and again.
+@lru_cache(maxsize=4096)
+def _begun(text: str) -> int:
+    return _more(2166136261, text)
 
 
 def key_of(obj: Obj) -> tuple[str, str]:
@@ -140,9 +157,9 @@ def matches(selector: Obj | None, labels: dict[str, str] | None) -> bool:
     if selector is None:
         return False
     have = labels or {}
-    for name, value in (selector.get("matchLabels") or {}).items():
-        if have.get(name) != value:
-            return False
+    wanted = selector.get("matchLabels")
+    if wanted and not wanted.items() <= have.items():
+        return False
     expressions = selector.get("matchExpressions")
     return not expressions or all(_expression(expr, have) for expr in expressions)
 
@@ -179,6 +196,14 @@ def pod_active(pod: Obj) -> bool:
     return (
         pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]
     )
+
+
+def has_claims(pod: Obj) -> bool:
+    """Tell whether a pod has volumes that are claims, its own or ones made for it."""
+    for volume in pod["spec"].get("volumes") or ():
+        if volume.get("persistentVolumeClaim") or volume.get("ephemeral"):
+            return True
+    return False
 
 
 def pod_finished(pod: Obj) -> bool:

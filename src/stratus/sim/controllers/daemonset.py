@@ -46,6 +46,11 @@ class DaemonSetController(Controller):
     component: ClassVar[str] = "daemonset-controller"
     resources: ClassVar[tuple[str, ...]] = ("daemonsets.apps", "pods", "nodes")
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Its own pods."""
+        return owner == "DaemonSet"
+
     def on_change(self, change: Change) -> None:
         """A DaemonSet, the owner of a pod, or all of them when a node changes what it takes."""
         if change.resource == "daemonsets.apps":

@@ -59,8 +59,9 @@ def limits(deployment: Obj) -> tuple[int, int]:
 
 def revision_of(obj: Obj) -> int:
     """Return the revision an object is annotated with, 0 without one."""
-    text = (obj["metadata"].get("annotations") or {}).get(REVISION, "0")
-    return int(text) if text.isdigit() else 0
+    notes = obj["metadata"].get("annotations")
+    text = notes.get(REVISION) if notes else None
+    return int(text) if text and text.isdigit() else 0
 
 
 def _age(rs: Obj) -> tuple[str, str]:
@@ -84,11 +85,12 @@ def _acknowledged(change: Change) -> bool:
     before, after = change.previous, change.object
     if before is None or change.type != "MODIFIED" or before.get("spec") != after.get("spec"):
         return False
-    if {**before["metadata"], "resourceVersion": ""} != {**after["metadata"], "resourceVersion": ""}:
-        return False
     old, new = dict(before.get("status") or {}), dict(after.get("status") or {})
-    seen = old.pop("observedGeneration", None), new.pop("observedGeneration", None)
-    return seen[0] is not None and old == new
+    seen = old.pop("observedGeneration", None)
+    new.pop("observedGeneration", None)
+    if seen is None or old != new:
+        return False
+    return bool({**before["metadata"], "resourceVersion": ""} == {**after["metadata"], "resourceVersion": ""})
 
 
 class DeploymentController(Controller):
@@ -103,6 +105,11 @@ class DeploymentController(Controller):
         self._as_of = -1
         self._compared: dict[str, tuple[Obj, Obj, bool]] = {}
         self._told: Obj | None = None
+
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Pods that are gone."""
+        return change == "DELETED"
 
     def on_change(self, change: Change) -> None:
         """A Deployment, the Deployment of a ReplicaSet, or (for Recreate) of a pod that has gone."""
@@ -179,8 +186,9 @@ class DeploymentController(Controller):
                 self.store.update(resource, with_meta(rs, ownerReferences=others or None))
         if "deletionTimestamp" in deployment["metadata"]:
             return mine
-        held = {rs["metadata"]["name"] for rs in mine}
-        for rs in self.store.without_controller("replicasets.apps", deployment["metadata"]["namespace"]):
+        free = self.store.without_controller("replicasets.apps", deployment["metadata"]["namespace"])
+        held = {rs["metadata"]["name"] for rs in mine} if free else set()
+        for rs in free:
             if (
                 rs["metadata"]["name"] not in held
                 and "deletionTimestamp" not in rs["metadata"]
@@ -196,18 +204,17 @@ class DeploymentController(Controller):
         return self.store.present("replicasets.apps", sets)
 
     def _new_set(self, deployment: Obj, sets: list[Obj]) -> Obj | None:
-        equal = [rs for rs in sets if self._fits(rs, deployment)]
+        """Return the oldest ReplicaSet with the Deployment's template; none is compared that is as it was."""
+        wanted = deployment["spec"]["template"]
+        equal = []
+        for rs in sets:
+            mine, uid = rs["spec"]["template"], rs["metadata"]["uid"]
+            known = self._compared.get(uid)
+            if known is None or known[0] is not mine or known[1] is not wanted:
+                known = self._compared[uid] = (mine, wanted, _same_template(rs, deployment))
+            if known[2]:
+                equal.append(rs)
         return min(equal, key=_age) if equal else None
-
-    def _fits(self, rs: Obj, deployment: Obj) -> bool:
-        """Tell whether a ReplicaSet has the Deployment's template; templates that are as they were are not compared."""
-        mine, wanted = rs["spec"]["template"], deployment["spec"]["template"]
-        known = self._compared.get(rs["metadata"]["uid"])
-        if known is not None and known[0] is mine and known[1] is wanted:
-            return known[2]
-        fits = _same_template(rs, deployment)
-        self._compared[rs["metadata"]["uid"]] = (mine, wanted, fits)
-        return fits
 
     def _existing(self, deployment: Obj, sets: list[Obj]) -> Obj | None:
         """Return the new ReplicaSet if it is there, with its revision and the Deployment's brought up to date."""
@@ -371,9 +378,11 @@ class DeploymentController(Controller):
         return goal != current and self._set_replicas(deployment, new, goal)
 
     def _shrink(self, deployment: Obj, sets: list[Obj], new: Obj) -> bool:
-        old = sorted((rs for rs in sets if rs["metadata"]["uid"] != new["metadata"]["uid"]), key=_age)
-        if not sum(rs["spec"].get("replicas", 0) for rs in old):
+        uid = new["metadata"]["uid"]
+        old = [rs for rs in sets if rs["metadata"]["uid"] != uid]
+        if not any(rs["spec"].get("replicas", 0) for rs in old):
             return False
+        old.sort(key=_age)
         _, unavailable = limits(deployment)
         floor = deployment["spec"].get("replicas", 1) - unavailable
         total = sum(rs["spec"].get("replicas", 0) for rs in sets)

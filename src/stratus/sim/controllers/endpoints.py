@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from stratus.kit.clock import iso
 from stratus.sim.controllers.base import Controller, Key
@@ -42,6 +42,14 @@ def _port_holders(pod: Obj) -> list[Obj]:
 ENDED = ("Succeeded", "Failed")
 
 
+class Group(NamedTuple):
+    """Pods behind a Service that serve the same ports, and the entries of their slice."""
+
+    ports: list[Obj]
+    pods: list[Obj]
+    endpoints: list[Obj]
+
+
 class EndpointsController(Controller):
     """Services, and the pods behind them."""
 
@@ -58,12 +66,12 @@ class EndpointsController(Controller):
         self._pair_of: dict[Key, tuple[str, str, str]] | None = None
         self._writing = False
 
-    def _shared(self, pod: Obj, form: str, make: Callable[[], Obj]) -> Obj:
+    def _shared(self, pod: Obj, form: str, make: Callable[[Obj], Obj]) -> Obj:
         kept = self._made.setdefault(pod["metadata"]["uid"], {})
         known = kept.get(form)
         if known is not None and known[0] is pod:
             return known[1]
-        entry = make()
+        entry = make(pod)
         if known is not None and known[1] == entry:
             entry = known[1]
         kept[form] = (pod, entry)
@@ -142,18 +150,19 @@ class EndpointsController(Controller):
         if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
             return
         pods = self.control.index.select_labels(key[0], service["spec"]["selector"])
-        groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]] = {}
+        groups: dict[tuple[Any, ...], Group] = {}
         declared = service["spec"].get("ports") or ()
         # Numbers are the same for every pod; only names have to be looked up in each.
         by_name = any(isinstance(port.get("targetPort"), str) for port in declared)
         ports: list[Obj] = []
         signature: tuple[Any, ...] | None = None
-        for pod in sorted(pods, key=lambda p: (p["metadata"]["creationTimestamp"], p["metadata"]["name"])):
+        # By age; they come in order of their names.
+        for pod in sorted(pods, key=lambda p: p["metadata"]["creationTimestamp"]):
             status = pod.get("status", {})
-            if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+            if not status.get("podIP") or status.get("phase") in ENDED:
                 continue
             if signature is not None and not by_name:
-                groups[signature].append((pod, {"ports": ports}))
+                groups[signature].pods.append(pod)
                 continue
             ports = []
             for port in declared:
@@ -167,19 +176,17 @@ class EndpointsController(Controller):
             if not ports and declared:
                 continue
             signature = tuple((p["name"], p["protocol"], p["port"], p.get("appProtocol")) for p in ports)
-            groups.setdefault(signature, []).append((pod, {"ports": ports}))
+            groups.setdefault(signature, Group(ports, [], [])).pods.append(pod)
+        publish = bool(service["spec"].get("publishNotReadyAddresses"))
+        form, make = f"{key[1]}/slice/{publish}", partial(self._entry, publish, key[1])
+        for group in groups.values():
+            group.endpoints.extend([self._shared(pod, form, make) for pod in group.pods])
         self._slices(service, key, groups)
         self._endpoints(service, key, groups)
 
     # EndpointSlices
 
-    def _slices(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]]) -> None:
-        publish = bool(service["spec"].get("publishNotReadyAddresses"))
-        groups_of: list[tuple[list[Obj], list[Obj]]] = []
-        for members in groups.values():
-            form = f"{key[1]}/slice/{publish}"
-            endpoints = [self._shared(pod, form, partial(self._entry, pod, publish, key[1])) for pod, _ in members]
-            groups_of.append((endpoints, members[0][1]["ports"]))
+    def _slices(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], Group]) -> None:
         mine = [
             o
             for resource, o in self.store.owned_by(service["metadata"]["uid"])
@@ -193,7 +200,7 @@ class EndpointsController(Controller):
         }
         if service["spec"].get("clusterIP") == "None":
             labels["service.kubernetes.io/headless"] = ""
-        wanted, spare = plan(groups_of, mine)
+        wanted, spare = plan([(group.endpoints, group.ports) for group in groups.values()], mine)
         self._writing = True
         for old, found, ports in wanted:
             if old is not None:
@@ -227,25 +234,26 @@ class EndpointsController(Controller):
             self.store.delete("endpointslices.discovery.k8s.io", *key_of(extra))
         self._writing = False
 
-    def _entry(self, pod: Obj, publish: bool, service: str) -> Obj:
+    def _entry(self, publish: bool, service: str, pod: Obj) -> Obj:
         node = self.store.get("nodes", "", pod["spec"].get("nodeName") or "")
         zone = ((node or {"metadata": {}})["metadata"].get("labels") or {}).get(ZONE, "")
         return _endpoint(pod, publish, service, zone)
 
     # Endpoints
 
-    def _endpoints(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], list[tuple[Obj, Obj]]]) -> None:
+    def _endpoints(self, service: Obj, key: Key, groups: dict[tuple[Any, ...], Group]) -> None:
         publish = bool(service["spec"].get("publishNotReadyAddresses"))
+        form, make = f"{key[1]}/endpoints", partial(_address, key[1])
         subsets = []
-        for members in groups.values():
+        for group in groups.values():
             subset: Obj = {}
             ready: list[Obj] = []
             unready: list[Obj] = []
-            for pod, _ in members:
-                if "deletionTimestamp" in pod["metadata"] and not publish:
+            for pod, endpoint in zip(group.pods, group.endpoints, strict=True):
+                state = endpoint["conditions"]
+                if state["terminating"] and not publish:
                     continue
-                address = self._shared(pod, f"{key[1]}/endpoints", partial(_address, pod, key[1]))
-                (ready if publish or is_true(pod, "Ready") else unready).append(address)
+                (ready if state["serving"] else unready).append(self._shared(pod, form, make))
             if ready:
                 subset["addresses"] = sorted(ready, key=lambda a: a["ip"])
             if unready:
@@ -254,7 +262,7 @@ class EndpointsController(Controller):
                 continue
             subset["ports"] = [
                 {k: v for k, v in (("name", p["name"]), ("port", p["port"]), ("protocol", p["protocol"])) if v}
-                for p in members[0][1]["ports"]
+                for p in group.ports
             ]
             subsets.append(subset)
         subsets, over = truncated(subsets)
@@ -298,7 +306,7 @@ def _target(pod: Obj) -> Obj:
     return {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}
 
 
-def _address(pod: Obj, service: str) -> Obj:
+def _address(service: str, pod: Obj) -> Obj:
     address: Obj = {"ip": pod["status"]["podIP"]}
     if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service:
         address["hostname"] = pod["spec"]["hostname"]

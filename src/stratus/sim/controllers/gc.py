@@ -29,6 +29,10 @@ class GarbageCollector(Controller):
         meta = obj["metadata"]
         uid = meta["uid"]
         owners = meta.get("ownerReferences")
+        before = change.previous["metadata"].get("ownerReferences") if change.previous is not None else None
+        if change.type == "MODIFIED" and "deletionTimestamp" not in meta and owners == before:
+            # It is known as it was, and so is what it depends on.
+            return
         if change.type == "DELETED":
             self.state.pop(uid, None)
             self.enqueue((uid, ""))
@@ -42,8 +46,7 @@ class GarbageCollector(Controller):
         self.state[uid] = (change.resource, meta.get("namespace", ""), meta["name"], marked)
         if marked:
             self.enqueue((uid, ""))
-        before = change.previous["metadata"].get("ownerReferences") if change.previous is not None else None
-        if before is owners or before == owners:
+        if before == owners:
             return
         if any(not self._lives(ref, meta.get("namespace", "")) for ref in owners or ()):
             self.wake((f"{change.resource} {meta.get('namespace', '')}", meta["name"]), self.clock.now() + PATIENCE)

@@ -43,6 +43,11 @@ class JobController(Controller):
     component: ClassVar[str] = "job-controller"
     resources: ClassVar[tuple[str, ...]] = ("jobs.batch", "pods")
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Its own pods, and those that are gone."""
+        return owner == "Job" or change == "DELETED"
+
     def on_change(self, change: Change) -> None:
         """A Job at once; changes of its pods are gathered for a second."""
         if change.resource == "jobs.batch":

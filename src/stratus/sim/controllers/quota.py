@@ -29,7 +29,7 @@ class QuotaController(Controller):
         """A quota, or all quotas of the namespace in which something was made, changed or removed."""
         if change.resource == QUOTAS:
             self.enqueue(key_of(change.object))
-        if not self.store.count(QUOTAS) or (change.type == "MODIFIED" and change.resource not in GROWING):
+        if (change.type == "MODIFIED" and change.resource not in GROWING) or not self.store.count(QUOTAS):
             return
         namespace = change.object["metadata"].get("namespace")
         if namespace:

@@ -50,6 +50,11 @@ class ReplicaSetController(Controller):
         super().__init__(control)
         self._told: Obj | None = None
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Its own pods, and those without an owner."""
+        return owner in ("", cls.kind)
+
     def on_change(self, change: Change) -> None:
         """A ReplicaSet itself, or the owner (or possible adopter) of a pod."""
         if change.resource == self.resource:
@@ -111,8 +116,8 @@ class ReplicaSetController(Controller):
                 others = [r for r in pod["metadata"]["ownerReferences"] if r["uid"] != uid]
                 self.store.update("pods", with_meta(pod, ownerReferences=others or None))
         if "deletionTimestamp" not in rs["metadata"]:
-            for pod in self.control.index.select(rs["metadata"]["namespace"], selector):
-                if controller_ref(pod) is None and pod_active(pod):
+            for pod in self.store.without_controller("pods", rs["metadata"]["namespace"]):
+                if matches(selector, pod["metadata"].get("labels")) and pod_active(pod):
                     refs = [*(pod["metadata"].get("ownerReferences") or ()), owner_reference(rs)]
                     mine.append(self.store.update("pods", with_meta(pod, ownerReferences=refs)))
         return mine
@@ -193,8 +198,7 @@ class ReplicaSetController(Controller):
         labelled = ready = available = 0
         next_available: float | None = None
         for pod in active:
-            have = pod["metadata"].get("labels") or {}
-            labelled += all(have.get(k) == v for k, v in labels.items())
+            labelled += labels.items() <= (pod["metadata"].get("labels") or {}).items()
             if not is_true(pod, "Ready"):
                 continue
             ready += 1
@@ -204,11 +208,7 @@ class ReplicaSetController(Controller):
             else:
                 due = since + min_ready
                 next_available = due if next_available is None else min(due, next_available)
-        terminating = sum(
-            1
-            for p in pods
-            if "deletionTimestamp" in p["metadata"] and p.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-        )
+        terminating = sum("deletionTimestamp" in p["metadata"] and not pod_finished(p) for p in pods)
         status: Obj = {"replicas": len(active)}
         for field, count in (
             ("fullyLabeledReplicas", labelled),

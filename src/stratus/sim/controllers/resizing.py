@@ -27,6 +27,11 @@ class ResizeController(Controller):
     component: ClassVar[str] = "volume_expand"
     resources: ClassVar[tuple[str, ...]] = (CLAIMS, "pods")
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Pods with claims."""
+        return claims
+
     def on_change(self, change: Change) -> None:
         """A claim that changed, or a pod of one that waits for its file system."""
         obj = change.object

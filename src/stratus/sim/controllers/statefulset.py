@@ -43,6 +43,11 @@ class StatefulSetController(Controller):
     component: ClassVar[str] = "statefulset-controller"
     resources: ClassVar[tuple[str, ...]] = ("statefulsets.apps", "pods")
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Its own pods, and those without an owner."""
+        return owner in ("", "StatefulSet")
+
     def on_change(self, change: Change) -> None:
         """A StatefulSet, or the owner of a pod."""
         if change.resource == "statefulsets.apps":

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from stratus.kit.clock import iso
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.binding import best, claim_names, is_for, mismatch
-from stratus.sim.controllers.common import key_of, pod_finished, with_meta, with_status
+from stratus.sim.controllers.common import has_claims, key_of, pod_finished, with_meta, with_status
 from stratus.sim.store import Change, Obj, Store
 
 #: Seconds between two looks at everything that waits, and that provisioning takes.
@@ -47,6 +47,11 @@ class VolumeController(Controller):
     component: ClassVar[str] = "persistentvolume-controller"
     resources: ClassVar[tuple[str, ...]] = (CLAIMS, VOLUMES, CLASSES, DRIVERS, "pods")
 
+    @classmethod
+    def minds(cls, change: str, owner: str, claims: bool) -> bool:
+        """Pods with claims."""
+        return claims
+
     def on_change(self, change: Change) -> None:
         """Claims and volumes; a class or a free volume concerns every waiting claim."""
         obj = change.object
@@ -69,8 +74,7 @@ class VolumeController(Controller):
     def _pod(self, change: Change) -> None:
         """Pods that come, go, or start matter to the claims they name."""
         pod = change.object
-        volumes = pod["spec"].get("volumes")
-        if not volumes or not any(v.get("persistentVolumeClaim") or v.get("ephemeral") for v in volumes):
+        if not has_claims(pod):
             return
         before = change.previous
         if change.type == "MODIFIED" and before is not None:

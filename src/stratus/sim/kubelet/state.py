@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, field, replace
 
 from stratus.sim.runtime import Run
+from stratus.sim.store import Obj
 
 #: Container restarts and image pulls wait this long after the first failure, doubled up to the most (seconds).
 BACKOFF_FIRST, BACKOFF_MOST = 10.0, 300.0
@@ -134,6 +135,8 @@ class PodState:
     #: All containers have ended for good; the sandbox is being taken down.
     finishing: bool = False
     finished: bool = False
+    #: What its status shows of what it asks for and is limited to, and of which spec that was read.
+    amounts: tuple[Obj, Obj, Obj] | None = None
     #: When the probe workers began.
     workers_at: float = 0.0
     passes: int = 0

@@ -210,7 +210,9 @@ def pod_status(pod: Obj, state: PodState, host_ip: str, now: float) -> Obj:
             if c["name"] in state.containers
         ]
     status["qosClass"] = old.get("qosClass") or qos_class(spec)
-    requests, limits = _shown(pod_requests(spec)), _shown(pod_requests(spec, "limits"))
+    if state.amounts is None or state.amounts[0] is not spec:
+        state.amounts = (spec, _shown(pod_requests(spec)), _shown(pod_requests(spec, "limits")))
+    _, requests, limits = state.amounts
     if requests:
         status["allocatedResources"] = requests
     status["resources"] = {k: v for k, v in (("limits", limits), ("requests", requests)) if v}
@@ -224,6 +226,10 @@ def _shown(amounts: dict[str, float]) -> dict[str, str]:
     return {k: format_bytes(v) if k.endswith(("memory", "storage")) else format_milli(v) for k, v in amounts.items()}
 
 
+#: The conditions that a kubelet writes; those of others come before them.
+_OWN = frozenset({"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"})
+
+
 def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: float) -> list[Obj]:
     spec = pod["spec"]
     ended = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase)
@@ -232,7 +238,7 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
         ended = None
     sandbox = state.sandbox and not state.finished
     wanted: list[tuple[str, bool, str, str]] = [("PodReadyToStartContainers", sandbox, "", "")]
-    init = list(spec.get("initContainers") or ())
+    init = spec.get("initContainers") or ()
     incomplete = [
         c["name"]
         for c in init
@@ -252,7 +258,7 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
         wanted.append(("Initialized", False, "ContainersNotInitialized", text))
     else:
         wanted.append(("Initialized", True, "", ""))
-    counted = [c for c in init if c.get("restartPolicy") == "Always"] + list(spec.get("containers") or ())
+    counted = [*(c for c in init if c.get("restartPolicy") == "Always"), *(spec.get("containers") or ())]
     unready = [c["name"] for c in counted if not is_ready(state.containers[c["name"]])]
     if ended:
         both = (False, ended, "")
@@ -270,6 +276,9 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
     for type_, value, reason, message in wanted:
         word = "True" if value else "False"
         found = had.get(type_)
+        if found is not None and _says(found, generation, word, reason, message):
+            result.append(found)
+            continue
         since = found["lastTransitionTime"] if found is not None and found["status"] == word else iso(now)
         entry: Obj = {
             "type": type_,
@@ -284,17 +293,31 @@ def _conditions(pod: Obj, state: PodState, phase: str, generation: int, now: flo
             entry["message"] = message
         result.append(entry)
     scheduled = had.get("PodScheduled")
-    result.append(
-        {
-            "type": "PodScheduled",
-            "observedGeneration": generation,
-            "status": "True",
-            "lastProbeTime": None,
-            "lastTransitionTime": scheduled["lastTransitionTime"] if scheduled else iso(now),
-        }
+    if scheduled is not None and _says(scheduled, generation, "True", "", ""):
+        result.append(scheduled)
+    else:
+        result.append(
+            {
+                "type": "PodScheduled",
+                "observedGeneration": generation,
+                "status": "True",
+                "lastProbeTime": None,
+                "lastTransitionTime": scheduled["lastTransitionTime"] if scheduled else iso(now),
+            }
+        )
+    return [c for type_, c in had.items() if type_ not in _OWN] + result
+
+
+def _says(entry: Obj, generation: int, status: str, reason: str, message: str) -> bool:
+    """Tell whether a condition of this kubelet's says the same already."""
+    return (
+        entry["status"] == status
+        and entry.get("observedGeneration") == generation
+        and entry.get("reason", "") == reason
+        and entry.get("message", "") == message
+        and len(entry) == 5 + bool(reason) + bool(message)
+        and entry.get("lastProbeTime", "") is None
     )
-    known = {c["type"] for c in result}
-    return [c for c in had.values() if c["type"] not in known] + result
 
 
 def _gated(pod: Obj, gates: list[Obj]) -> tuple[bool, str, str]:

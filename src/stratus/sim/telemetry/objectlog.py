@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stratus.sim.store import Change, Key, Obj, Store
 from stratus.sim.telemetry.history import KEPT
@@ -21,8 +21,7 @@ WATCHED = frozenset(
 MOST = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """From `at` on, an object was `now` (None: gone), and `before` until then."""
 
     at: float
@@ -55,14 +54,13 @@ class ObjectLog:
         self.dropped = other.dropped
 
     def _on_change(self, change: Change) -> None:
-        if change.resource not in WATCHED:
-            return
+        now = self._now()
         meta = change.object["metadata"]
         key = (change.resource, meta.get("namespace", ""), meta["name"])
         gone = change.type == "DELETED"
         before = change.object if gone else change.previous
-        self._changes.append(Version(self._now(), key, before, None if gone else change.object))
-        if len(self._changes) > MOST + MOST // 10 or self._changes[0].at < self._now() - 1.2 * KEPT:
+        self._changes.append(Version(now, key, before, None if gone else change.object))
+        if len(self._changes) > MOST + MOST // 10 or self._changes[0].at < now - 1.2 * KEPT:
             self._trim()
 
     def _trim(self) -> None:
