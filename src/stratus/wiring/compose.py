@@ -19,6 +19,7 @@ from stratus.wiring.sources import Source
 if TYPE_CHECKING:
     from stratus.flow.rooms import Brain, Rooms
     from stratus.knowledge.base import KnowledgeBase
+    from stratus.mitigation.foresight import Rehearsal
     from stratus.model.reports import ModelUsage
     from stratus.telemetry.base import Telemetry
 
@@ -84,12 +85,22 @@ def rooms(
             knowledge=knowing.get,
             brain=brain,
             engine=engine,
+            rehearsal=rehearsal(settings, off, source, ticking),
             emulated=source.emulated,
             virtual_time=source.clock is not None,
         )
     finally:
         journal.close()
         knowing.close()
+
+
+def rehearsal(settings: Settings, off: frozenset[str], source: Source, clock: Clock) -> Rehearsal | None:
+    """Return what runs plans on a twin of the cluster; None when that is switched off."""
+    if settings.rehearsal == "off" or "rehearsal" in off:
+        return None
+    from stratus.wiring.rehearsing import TwinRehearsal
+
+    return TwinRehearsal(settings, source.cluster.reader, clock)
 
 
 def think(settings: Settings, model: Any = None, spent: ModelUsage | None = None) -> Brain:
