@@ -39,17 +39,19 @@ def test_no_verdict_at_all_is_undone() -> None:
 
 @pytest.mark.parametrize("mode", ["observe", "suggest", "dry-run", "approve", "", "AUTO", "Auto"])
 def test_nothing_but_auto_executes_without_a_person(mode: str) -> None:
-    assert edges.after_linting({"mode": mode, "mitigation": READY}) != "Execution"
+    assert edges.after_rehearsal({"mode": mode, "mitigation": READY}) != "Execution"
 
 
 def test_a_mode_nobody_set_does_not_execute() -> None:
-    assert edges.after_linting({"mitigation": READY}) == "__end__"
+    assert edges.after_rehearsal({"mitigation": READY}) == "__end__"
 
 
 def test_auto_executes_only_a_plan_that_lint_let_through() -> None:
-    assert edges.after_linting({"mode": "auto", "mitigation": READY}) == "Execution"
+    assert edges.after_linting({"mode": "auto", "mitigation": READY}) == "Rehearsal"
+    assert edges.after_rehearsal({"mode": "auto", "mitigation": READY}) == "Execution"
     for plan in (None, REFUSED, MitigationPlan(plan=PLAN), READY.model_copy(update={"refusals": REFUSED.refusals})):
         assert edges.after_linting({"mode": "auto", "mitigation": plan}) == "__end__"
+        assert edges.after_rehearsal({"mode": "auto", "mitigation": plan}) == "__end__"
 
 
 def test_refused_commands_are_repaired_while_repairs_are_left() -> None:

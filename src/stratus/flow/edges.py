@@ -13,7 +13,8 @@ from stratus.transaction.engine import STALE
 
 AfterDetection = Literal["Diagnosis", "Report"]
 AfterDiagnosis = Literal["Mitigation", "Report"]
-AfterLinting = Literal["NL2Kubectl", "Approval", "Execution", "__end__"]
+AfterLinting = Literal["NL2Kubectl", "Rehearsal", "__end__"]
+AfterRehearsal = Literal["Approval", "Execution", "__end__"]
 AfterApproval = Literal["Execution", "__end__"]
 AfterMitigation = Literal["Validation", "Report"]
 AfterValidation = Literal["Commit", "Undo"]
@@ -32,9 +33,15 @@ def after_diagnosis(state: State) -> AfterDiagnosis:
 
 
 def after_linting(state: State) -> AfterLinting:
-    """Refused commands go back to be repaired, a bounded number of times; a good plan waits for its mode."""
+    """Refused commands go back to be repaired, a bounded number of times; a good plan is rehearsed."""
     if state.get("refusals") and state.get("repairs", 0) > 0:
         return "NL2Kubectl"
+    mitigation = state.get("mitigation")
+    return "Rehearsal" if mitigation is not None and mitigation.executable else "__end__"
+
+
+def after_rehearsal(state: State) -> AfterRehearsal:
+    """A plan that may be executed waits for its mode."""
     mitigation = state.get("mitigation")
     if mitigation is None or not mitigation.executable:
         return "__end__"

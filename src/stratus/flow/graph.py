@@ -12,6 +12,7 @@ from stratus.flow import edges
 from stratus.flow.nodes.detection import DetectionNodes
 from stratus.flow.nodes.diagnosis import DiagnosisNodes
 from stratus.flow.nodes.mitigation import MitigationNodes
+from stratus.flow.nodes.rehearsal import RehearsalNodes
 from stratus.flow.nodes.reporting import ReportNodes
 from stratus.flow.nodes.validation import ValidationNodes
 from stratus.flow.rooms import RoomsFor
@@ -52,16 +53,19 @@ def diagnosis_graph(rooms_for: RoomsFor) -> Graph:
 
 
 def mitigation_graph(rooms_for: RoomsFor) -> Graph:
-    """NL2Kubectl -> Linting (back to be repaired) -> Approval when asked for -> Execution."""
+    """NL2Kubectl -> Linting (back to be repaired) -> Rehearsal -> Approval when asked for -> Execution."""
     nodes = MitigationNodes(rooms_for)
+    rehearsal = RehearsalNodes(rooms_for)
     graph = StateGraph(State)
     graph.add_node("NL2Kubectl", nodes.nl2kubectl)
     graph.add_node("Linting", nodes.linting)
+    graph.add_node("Rehearsal", rehearsal.rehearse)
     graph.add_node("Approval", nodes.approval)
     graph.add_node("Execution", nodes.execution)
     graph.add_edge(START, "NL2Kubectl")
     graph.add_edge("NL2Kubectl", "Linting")
     graph.add_conditional_edges("Linting", edges.after_linting)
+    graph.add_conditional_edges("Rehearsal", edges.after_rehearsal)
     graph.add_conditional_edges("Approval", edges.after_approval)
     graph.add_edge("Execution", END)
     return graph.compile(name="mitigation")

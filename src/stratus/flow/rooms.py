@@ -13,6 +13,7 @@ from stratus.flow.state import State
 from stratus.kit.clock import Clock
 from stratus.knowledge.base import KnowledgeBase
 from stratus.mitigation.base import CommandWriter
+from stratus.mitigation.foresight import Rehearsal
 from stratus.settings import Settings
 from stratus.telemetry.base import Telemetry
 from stratus.transaction.engine import TransactionEngine
@@ -28,6 +29,7 @@ class Rooms:
 
     Attributes:
         knowledge: gives the knowledge base at first use, so that it can load beside the work.
+        rehearsal: runs plans where nothing can be harmed; None: they are not rehearsed.
         emulated: the cluster is the embedded one; reports say so.
         virtual_time: the clock is not the wall's; thinking time is then measured besides.
     """
@@ -40,6 +42,7 @@ class Rooms:
     knowledge: Callable[[], KnowledgeBase]
     brain: Brain
     engine: TransactionEngine
+    rehearsal: Rehearsal | None = None
     emulated: bool = False
     virtual_time: bool = False
     notes: tuple[str, ...] = ()

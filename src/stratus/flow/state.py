@@ -12,6 +12,7 @@ from stratus.model.base import Json
 from stratus.model.diagnosis import Citation, Detection, Diagnosis, Hypothesis
 from stratus.model.evidence import LogTemplate, Observation
 from stratus.model.health import HealthVector, VerdictReport
+from stratus.model.rehearsals import Prediction, Rehearsed
 from stratus.model.reports import Attempt, IncidentState, Report, TimelineEntry
 from stratus.transaction.verdict import Conditions
 
@@ -57,7 +58,10 @@ class State(IncidentInput, total=False):
         detection, templates, citations, diagnosis, plan: what each stage concluded last.
         ledger: all hypotheses of all rounds with their status.
         commands, refusals, repairs: what NL2Kubectl wrote, what lint refused, and how often it was sent back.
+        candidates: the plans of this round, the one of `plan` first, that a rehearsal may compare.
         mitigation: the linted plan.
+        prediction: what its rehearsal foretold; None without one.
+        rehearsals: every plan rehearsed so far, with what was foretold of it.
         approval: a person's decision in mode `approve`.
         transaction: id of the transaction under way; empty when none was executed.
         conditions: what made this an incident, with the normal figures from before its onset.
@@ -83,7 +87,10 @@ class State(IncidentInput, total=False):
     commands: tuple[CompiledCommand, ...]
     refusals: tuple[Refusal, ...]
     repairs: int
+    candidates: tuple[ActionPlan, ...]
     mitigation: MitigationPlan | None
+    prediction: Prediction | None
+    rehearsals: tuple[Rehearsed, ...]
     approval: Approval
     transaction: str
     verdict: VerdictReport | None

@@ -13,9 +13,6 @@ PREDICTED = "predicted_regression"
 """Code of the refusal of a plan that was foretold to make things worse."""
 UNREHEARSED = "not_rehearsed"
 """Code of the refusal of a plan that could not be rehearsed although it has to be."""
-CLOSE = 0.1
-"""Difference of confidence up to which the planner does not prefer one plan to another."""
-
 _RANK: dict[Verdict, int] = {"RESOLVED": 0, "IMPROVED": 1, "UNKNOWN": 2, "UNCHANGED": 3, "REGRESSED": 4}
 
 
@@ -57,19 +54,19 @@ def ranked(candidates: Sequence[tuple[float, Prediction]]) -> list[int]:
     """Return the candidates' numbers, the one to take first.
 
     What was foretold comes first, then what an undo would cost, then the planner's own confidence. Where nothing is
-    known, a cheap undo alone does not make up for a much weaker reason: it only decides between plans that the planner
-    finds about equally good. Equal candidates stay in the planner's order.
+    foretold, the planner's order stands, but for plans whose undo was seen not to be exact: a cheap undo is no reason
+    to believe in a plan.
 
     Args:
         candidates: confidence and prediction of each, in the planner's order.
     """
-    blind = [confidence for confidence, p in candidates if p.verdict == "UNKNOWN"]
-    most = max(blind, default=0.0)
 
-    def key(number: int) -> tuple[int, bool, tuple[float, ...], float, int]:
+    def key(number: int) -> tuple[int, tuple[float, ...], float, int]:
         confidence, prediction = candidates[number]
-        weak = prediction.verdict == "UNKNOWN" and confidence < most - CLOSE
-        return _RANK[prediction.verdict], weak, cost_key(prediction), -confidence, number
+        cost = cost_key(prediction)
+        if prediction.verdict == "UNKNOWN":
+            return _RANK[prediction.verdict], cost[:1], 0.0, number
+        return _RANK[prediction.verdict], cost, -confidence, number
 
     return sorted(range(len(candidates)), key=key)
 

@@ -56,19 +56,18 @@ class Prediction(Noun):
         return self.verdict if self.rehearsed else "not rehearsed"
 
     def text(self) -> str:
-        """Say it in a line, such as `RESOLVED: gone: ...; undo exact (1 patch, loses nothing)`."""
+        """Say it in a line, such as `RESOLVED: gone: ...; undo exact`."""
         if not self.rehearsed:
             return f"not rehearsed: {self.reason}"
         parts = [f"{self.verdict}: {self.reason}" if self.reason else self.verdict]
         if self.verdict == "UNKNOWN" and self.best is not None and self.best != self.worst:
             parts.append(f"at best {self.best}, at worst {self.worst}")
         if self.blind:
-            parts.append("not known: " + "; ".join(self.blind[:3]))
+            parts.append("not known: " + "; ".join(self.blind[:2]))
         if self.unavailable:
             pods = "1 pod" if self.unavailable == 1 else f"{self.unavailable} pods"
             parts.append(f"{pods} unavailable for {self.unavailable_seconds:.0f} s")
-        exact = {True: "undo exact", False: "undo NOT exact", None: "undo not tried"}[self.undo_exact]
-        parts.append(f"{exact} ({self.undo})" if self.undo else exact)
+        parts.append({True: "undo exact", False: "undo NOT exact", None: "undo not tried"}[self.undo_exact])
         return "; ".join(parts)
 
 

@@ -14,6 +14,7 @@ from stratus.model.base import Json, Noun
 from stratus.model.diagnosis import Citation, FaultClass, Hypothesis
 from stratus.model.evidence import Evidence
 from stratus.model.health import HealthVector, Verdict, VerdictReport
+from stratus.model.rehearsals import Agreement, Prediction, Rehearsed
 from stratus.model.transactions import UndoProof
 
 
@@ -80,6 +81,8 @@ class Attempt(Noun):
     diff: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     executed: bool = False
+    prediction: Prediction | None = None
+    """What its rehearsal foretold; None when it was not rehearsed at all."""
     verdict: Verdict | None = None
     verdict_report: VerdictReport | None = None
     health_before: float | None = None
@@ -144,6 +147,10 @@ class Report(Noun):
     root_cause: RootCause | None = None
     hypotheses: tuple[Hypothesis, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    rehearsals: tuple[Rehearsed, ...] = ()
+    """All plans that were rehearsed, those not executed included, with what was foretold."""
+    agreement: Agreement = Agreement()
+    """What was foretold against what happened, of the executed attempts."""
     suggestion: tuple[str, ...] = ()
     """Commands proposed and not executed (modes observe, suggest and dry-run)."""
     mttr: Mttr = Mttr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stratus.kit.clock import iso
+from stratus.model.rehearsals import Rehearsed
 from stratus.model.reports import Attempt, Report
 from stratus.reporting.notify import duration, headline
 
@@ -27,6 +28,7 @@ def markdown(report: Report) -> str:
     parts += _table("Hypotheses", "| id | status | confidence | class | object | summary |", rows)
     for attempt in report.attempts:
         parts += _attempt(attempt)
+    parts += _rehearsals(report)
     if report.suggestion:
         parts += ["## Proposed, not executed", _code(report.suggestion)]
     if report.changes:
@@ -68,12 +70,34 @@ def _attempt(attempt: Attempt) -> list[str]:
             f"| {_cell(c.component)} | {_n(c.before)} | {_n(c.after)} | {c.noise:.3g} | {c.direction} |" for c in moved
         )
         parts += _table("", "| component | before | after | noise | direction |", rows)
+    if attempt.prediction is not None:
+        parts.append(f"Foretold: {_inline(attempt.prediction.text())}")
     if attempt.undo_proof is not None:
         p = attempt.undo_proof
         said = "proved by reading back" if p.proved else "NOT proved"
         parts.append(f"Undo {said}: {p.checked} object(s) checked, {len(p.differences)} difference(s).")
     parts += [f"- refused: `{r.command}`: {_inline(r.message)}" for r in attempt.refusals]
     return parts
+
+
+def _rehearsals(report: Report) -> list[str]:
+    """Return what was foretold of every plan, and how that went together with what happened."""
+    rows = (
+        f"| {r.attempt} | {_fate(r)} | {r.prediction.foretold} | {r.confidence:.0%} | {_cell(r.summary)} "
+        f"| {_cell(r.prediction.text())} | {r.prediction.cpu:.2f} |"
+        for r in report.rehearsals
+    )
+    header = "| attempt | | foretold | confidence | plan | why | CPU s |"
+    parts = _table("Rehearsals", header, rows)
+    table = report.agreement.rows()
+    if table:
+        parts.append(f"Foretold and happened: {report.agreement.text()}.")
+        parts += _table("", f"| {' | '.join(table[0])} |", (f"| {' | '.join(row)} |" for row in table[1:]))
+    return parts
+
+
+def _fate(row: Rehearsed) -> str:
+    return "held back" if row.held_back else "taken" if row.chosen else "passed over"
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:

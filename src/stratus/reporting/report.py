@@ -10,6 +10,7 @@ from stratus.model.diagnosis import Citation, Detection, Hypothesis
 from stratus.model.evidence import LogTemplate
 from stratus.model.health import HealthVector
 from stratus.model.knowledge import Ticket
+from stratus.model.rehearsals import Agreement, Rehearsed
 from stratus.model.reports import (
     Attempt,
     IncidentState,
@@ -36,6 +37,7 @@ class Story(Noun):
     chosen: str = ""
     """Hypothesis being acted on when the incident ended."""
     attempts: tuple[Attempt, ...] = ()
+    rehearsals: tuple[Rehearsed, ...] = ()
     suggestion: tuple[str, ...] = ()
     citations: tuple[Citation, ...] = ()
     templates: tuple[LogTemplate, ...] = ()
@@ -70,6 +72,8 @@ def build_report(story: Story) -> Report:
         root_cause=cause,
         hypotheses=tuple(sorted(story.ledger, key=lambda h: -h.confidence)),
         attempts=story.attempts,
+        rehearsals=story.rehearsals,
+        agreement=Agreement.of((a.prediction, a.verdict) for a in story.attempts if a.executed),
         suggestion=story.suggestion,
         mttr=Mttr(**times, total=round(sum(times.values()), 3)),
         knowledge=story.citations,

@@ -48,6 +48,10 @@ def render(report: Report) -> RenderableType:
             )
     for attempt in report.attempts:
         parts.append(_attempt(attempt))
+    held = [r for r in report.rehearsals if r.held_back]
+    parts.extend(Text(f"held back  {r.summary}: {r.prediction.text()}", style="yellow") for r in held)
+    if report.agreement.total:
+        parts.append(Text(f"rehearsals {report.agreement.text()}", style="dim"))
     if report.suggestion:
         parts.append(Text("\nProposed, not executed:", style="bold yellow"))
         parts.extend(Text("  " + line, style="yellow") for line in report.suggestion)
@@ -77,6 +81,8 @@ def _attempt(attempt: Attempt) -> RenderableType:
         text.append("  " + said, style="cyan" if proof.proved else "bold red")
     lines: list[RenderableType] = [text, Padding(Text(attempt.summary), (0, 0, 0, 11))]
     lines += [Padding(Text("$ " + command, style="bold"), (0, 0, 0, 11)) for command in attempt.commands]
+    if attempt.prediction is not None:
+        lines.append(Padding(Text(f"foretold {attempt.prediction.text()}", style="dim"), (0, 0, 0, 11)))
     if attempt.verdict_report is not None:
         lines.append(Padding(Text(attempt.verdict_report.reason, style="dim"), (0, 0, 0, 11)))
     lines += [Padding(Text(f"refused: {r.message}", style="red"), (0, 0, 0, 11)) for r in attempt.refusals]

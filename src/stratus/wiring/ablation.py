@@ -100,6 +100,10 @@ class Speechless:
         """Know no action."""
         return None
 
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        """Know none."""
+        return ()
+
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         """Return the step's own command, unless it was refused."""
         return "" if any(r.command == step.command for r in refusals) else step.command
@@ -131,6 +135,10 @@ class Settled:
     def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
         """Plan as the brain does."""
         return self._brain.plan(case, hypothesis)
+
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        """Offer what the brain does."""
+        return self._brain.alternatives(case, hypothesis, most)
 
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         """Write as the brain does."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-INVISIBLE = "the incident does not show in objects: what the application does is not known to a twin"
+INVISIBLE = "what the application does: the incident does not show in objects"
 STATE = "commands in containers change what an application holds, and a twin holds nothing"
 
 

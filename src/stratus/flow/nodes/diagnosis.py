@@ -8,6 +8,7 @@ from stratus.flow.nodes.detection import namespaces_of
 from stratus.flow.nodes.story import case_of, spent, told
 from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
+from stratus.mitigation.foresight import PREDICTED
 from stratus.model.actions import ActionPlan
 from stratus.model.diagnosis import Diagnosis, Hypothesis
 from stratus.model.evidence import Observation
@@ -77,6 +78,8 @@ class DiagnosisNodes:
         plan, chosen, ledger = plan_first(rooms, state, diagnosis)
         news: State = {
             "plan": plan,
+            "candidates": others(rooms, state, diagnosis, plan),
+            "prediction": None,
             "mitigation": None,
             "commands": (),
             "refusals": (),
@@ -93,6 +96,9 @@ class DiagnosisNodes:
             tried = any(a.executed for a in state.get("attempts", ()))
             news["ending"] = "no safe action is left to try" if tried else "no safe action is known for what was found"
             news["state"] = IncidentState.UNRESOLVED if ledger else IncidentState.NEEDS_HUMAN
+            if kept_back := held_back(state):
+                news["ending"] += f"; not executed on its own: {kept_back}"
+                news["state"] = IncidentState.NEEDS_HUMAN
             news["timeline"] = told(state, rooms, "ActionPlanning", news["ending"], severity="warning")
         else:
             lines = [plan.summary, *(step.text for step in plan.steps)]
@@ -102,6 +108,33 @@ class DiagnosisNodes:
             news["timeline"] = told(state, rooms, "ActionPlanning", *lines)
         news["spent"] = spent(state, "diagnose", watch())
         return news
+
+
+def others(rooms: Rooms, state: State, diagnosis: Diagnosis, plan: ActionPlan | None) -> tuple[ActionPlan, ...]:
+    """Return plans to compare with the one made: for the same cause, then for the next most plausible ones."""
+    most = rooms.settings.limits.candidates
+    if plan is None or rooms.rehearsal is None or most < 2:
+        return ()
+    case = case_of({**state, "ledger": diagnosis.hypotheses}, rooms)
+    first = diagnosis.hypothesis(plan.hypothesis)
+    open_ones = [h for h in diagnosis.hypotheses if h.status == "open" and h is not first]
+    likely = [h for h in open_ones if first is not None and h.confidence >= RIVAL * first.confidence]
+    found: list[ActionPlan] = []
+    for hypothesis in [*([first] if first is not None else []), *likely]:
+        found += [p for p in rooms.brain.alternatives(case, hypothesis, most) if p.steps and p not in found]
+        if len(found) > most:
+            break
+    return tuple(found[: most + 1])
+
+
+def held_back(state: State) -> str:
+    """Return what was foretold of plans that were not executed for it, empty when there is none."""
+    refusals = (r for a in state.get("attempts", ()) if not a.executed for r in a.refusals if r.code == PREDICTED)
+    return "; ".join(dict.fromkeys(f"{r.command}: {r.message}" for r in refusals))
+
+
+RIVAL = 0.5
+"""Share of the chosen cause's confidence from which another cause's plan is worth comparing."""
 
 
 def look(state: State, rooms: Rooms) -> Observation:

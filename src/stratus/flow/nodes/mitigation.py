@@ -203,6 +203,7 @@ def proposal(state: State, mitigation: MitigationPlan, case: Case) -> dict[str, 
         "diff": [line for w in mitigation.writes for line in w.diff],
         "notes": [w.note for w in mitigation.writes if w.note],
         "undo": cost_of_plan(mitigation.writes, pod_start(case)).text(),
+        "prediction": foretold.text() if (foretold := state.get("prediction")) is not None else "not rehearsed",
         "action_requests": [
             {"id": str(i), "name": w.write.method, "args": {"path": w.write.path, "body": w.write.body}}
             for i, w in enumerate(mitigation.writes)

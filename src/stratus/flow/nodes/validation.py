@@ -155,5 +155,6 @@ def attempt_of(state: State, rooms: Rooms, done: Transaction | None) -> Attempt:
         undo_proof=done.undo_proof if done else None,
         started_at=done.created_at if done else rooms.clock.now(),
         ended_at=(done.ended_at or rooms.clock.now()) if done else rooms.clock.now(),
+        prediction=state.get("prediction") if mitigation is not None else None,
         note=done.reason if done else "; ".join(r.message for r in state.get("refusals", ())),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stratus.kit.kube import PULL_REASONS, created, moment, pod_finished, terminating
-from stratus.sim.controllers.common import controller_ref, matches
+from stratus.sim.controllers.common import controller_ref
 from stratus.sim.controllers.deployment import revision_of
 from stratus.sim.store import Obj
 from stratus.sim.twin.manners import (
@@ -15,6 +15,7 @@ from stratus.sim.twin.manners import (
     Place,
     changed_at,
     checks,
+    lacks,
     observed,
     place_of,
     probe_text,
@@ -137,34 +138,31 @@ def _earlier(
 ) -> None:
     """Learn of the revision that was current when requests were still answered well: it gets ready and runs.
 
-    Only when a newer one was made at about the time the trouble began, or after: else the old one is not what served.
+    That is the one before the first that was made at about the time the trouble began, or after; else the present one.
+    What pods of it show now counts more.
     """
-    meta = deployment["metadata"]
-    onset = served.get((meta.get("namespace", ""), meta["name"]))
+    meta, space = deployment["metadata"], deployment["metadata"].get("namespace", "")
+    onset = served.get((space, meta["name"]))
     if onset is None:
         return
-    uid = meta["uid"]
-    mine = [rs for rs in replicasets if (controller_ref(rs) or {}).get("uid") == uid]
-    mine = [rs for rs in mine if matches(deployment["spec"].get("selector"), rs["metadata"].get("labels"))]
+    mine = [rs for rs in replicasets if (controller_ref(rs) or {}).get("uid") == meta["uid"]]
     ordered = sorted(mine, key=revision_of)
-    fresh = next((i for i, rs in enumerate(ordered) if i and created(rs) >= onset - ABOUT), None)
-    if fresh is None:
+    late = next((i for i, rs in enumerate(ordered) if created(rs) >= onset - ABOUT), len(ordered))
+    if late == 0:
         return
-    before, after = ordered[fresh - 1], created(ordered[fresh])
-    template = before["spec"]["template"]
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": before["metadata"]["name"], "controller": True}
-    pod: Obj = {
-        "metadata": {"namespace": meta.get("namespace", ""), "name": "", "ownerReferences": [owner]},
-        "spec": template.get("spec") or {},
-    }
-    for container in pod["spec"].get("containers") or ():
-        space = meta.get("namespace", "")
-        read = (lookup(resource, space, name) for resource, name in refers_to(pod, container))
-        if any(obj is None or changed_at(obj) > after for obj in read):
+    until = created(ordered[late]) if late < len(ordered) else onset - ABOUT
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": meta["name"] + "-", "controller": True}
+    spec = ordered[late - 1]["spec"]["template"].get("spec") or {}
+    pod: Obj = {"metadata": {"namespace": space, "name": "", "ownerReferences": [owner]}, "spec": spec}
+    inits = spec.get("initContainers") or ()
+    for container in (*inits, *(spec.get("containers") or ())):
+        read = [lookup(resource, space, name) for resource, name in refers_to(pod, container)]
+        if any(obj is None or changed_at(obj) > until for obj in read) or lacks(pod, container, lookup):
             continue
+        ends = container in inits and container.get("restartPolicy") != "Always"
         passes = checks(container, "readinessProbe", "livenessProbe", "startupProbe")
-        manner = Manner("runs", passes=passes, readiness=probe_text(container))
-        _note(lesson.known, (place_of(pod, container), settings_of(pod, container, lookup)), manner)
+        manner = Manner("ends", 1.0) if ends else Manner("runs", passes=passes, readiness=probe_text(container))
+        lesson.known.setdefault((place_of(pod, container), settings_of(pod, container, lookup)), manner)
         lesson.running.setdefault("", set()).add(container["image"])
 
 

@@ -19,6 +19,7 @@ Place = tuple[str, str, str]
 """(namespace, workload, container)."""
 PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc", "exec")
+TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 #: Times as long as it ran before it failed that a container has to run to be taken for well.
 OUTLIVED = 1.5
 #: Seconds for which a fresh container has to run before anything is read from it.
@@ -94,8 +95,9 @@ def settings_of(pod: Obj, container: Obj, lookup: Lookup) -> str:
         ((container.get("resources") or {}).get("limits") or {}).get("memory"),
         [_variable(entry, space, lookup) for entry in container.get("env") or ()],
         [_source(entry, space, lookup) for entry in container.get("envFrom") or ()],
-        [[m, _volume(volumes.get(m["name"], {}), space, lookup)] for m in container.get("volumeMounts") or ()],
-        [spec.get(k) for k in ("securityContext", "serviceAccountName", "hostNetwork", "dnsPolicy", "dnsConfig")],
+        [_mount(m, volumes.get(m["name"], {}), space, lookup) for m in container.get("volumeMounts") or () if _own(m)],
+        [spec.get(k) or None for k in ("securityContext", "hostNetwork", "dnsPolicy", "dnsConfig")],
+        spec.get("serviceAccountName") or "default",
         spec.get("hostAliases"),
         [[c.get("image"), c.get("command"), c.get("args")] for c in before],
     ]
@@ -125,9 +127,14 @@ def _source(entry: Obj, space: str, lookup: Lookup) -> list[Any]:
     return found
 
 
-def _volume(volume: Obj, space: str, lookup: Lookup) -> Any:
+def _own(mount: Obj) -> bool:
+    """Tell whether a mount is the template's own: every pod is given one for its token, each under another name."""
+    return mount.get("mountPath") != TOKENS
+
+
+def _mount(mount: Obj, volume: Obj, space: str, lookup: Lookup) -> Any:
     rest = {k: v for k, v in volume.items() if k != "name"}
-    return [rest, [_data(lookup, resource, space, name) for resource, name in _files(volume)]]
+    return [mount, rest, [_data(lookup, resource, space, name) for resource, name in _files(volume)]]
 
 
 def _files(volume: Obj) -> Iterator[tuple[str, str]]:
@@ -153,6 +160,18 @@ def refers_to(pod: Obj, container: Obj) -> Iterator[tuple[str, str]]:
     for volume in pod["spec"].get("volumes") or ():
         if volume["name"] in mounted:
             yield from _files(volume)
+
+
+def lacks(pod: Obj, container: Obj, lookup: Lookup) -> bool:
+    """Tell whether a key that a container's environment names is not there, be it optional or not."""
+    space = pod["metadata"].get("namespace", "")
+    for entry in container.get("env") or ():
+        source = entry.get("valueFrom") or {}
+        for field, resource in (("configMapKeyRef", "configmaps"), ("secretKeyRef", "secrets")):
+            ref = source.get(field)
+            if ref and ref.get("key") not in (_data(lookup, resource, space, ref.get("name", "")) or {}):
+                return True
+    return False
 
 
 def changed_at(obj: Obj) -> float:
