@@ -226,6 +226,8 @@ def _patch(world: World, kind: str, form: str) -> Command:
             for field, content in fields.items():
                 where = field.replace("~", "~0").replace("/", "~1")
                 body.append({"op": "add", "path": f"/{top}/{where}", "value": content})
+    if how == "strategic":
+        _retain(kind, new.get("spec", {}))
     if how == "merge":
         # A key with null is taken away: part of what is there, each time another part.
         for top in ("data", "spec") if kind in ("ConfigMap", CUSTOM[1]) else ():
@@ -233,6 +235,16 @@ def _patch(world: World, kind: str, form: str) -> Command:
                 if world.draw(st.booleans()):
                     new.setdefault(top, {})[field] = None
     return f"patch {kind} {name} --type={how} -p {shlex.quote(json.dumps(body))}", ""
+
+
+def _retain(kind: str, spec: Json) -> None:
+    """Say of fields that exclude each other which of them goes, as a strategic patch has to."""
+    if kind == "Deployment" and "rollingUpdate" not in spec["strategy"]:
+        spec["strategy"]["$retainKeys"] = ["type"]
+    if kind in ("StatefulSet", "DaemonSet"):
+        spec["updateStrategy"].setdefault("rollingUpdate", None)
+    if kind == "PodDisruptionBudget":
+        spec |= {bound: spec.get(bound) for bound in ("minAvailable", "maxUnavailable")}
 
 
 @maker("apply")

@@ -128,13 +128,11 @@ toleration = st.fixed_dictionaries(
 
 
 @st.composite
-def pod_specs(draw: Draw, *, restart: str = "Always", ready: bool = False) -> Json:
-    """Pod specifications; `ready`: each container is asked whether it is ready, as a restart without loss needs."""
+def pod_specs(draw: Draw, *, restart: str = "Always") -> Json:
+    """Pod specifications."""
     containers = draw(unique(container, "name", least=1))
     if restart != "Always":
         containers = [{k: v for k, v in c.items() if not k.endswith("Probe")} for c in containers]
-    if ready:
-        containers = [{**c, "readinessProbe": {"tcpSocket": {"port": 80}}} for c in containers]
     more = draw(
         maybe(
             terminationGracePeriodSeconds=st.integers(0, 60),
@@ -171,28 +169,28 @@ def _template(draw: Draw, name: str, **more: Any) -> Json:
     return {"metadata": found, "spec": draw(pod_specs(**more))}
 
 
-def _deployment(draw: Draw, name: str, like: Json | None, *, ready: bool = False) -> Json:
+def _deployment(draw: Draw, name: str, like: Json | None) -> Json:
     rolling = st.fixed_dictionaries(
         {
             "maxSurge": st.sampled_from((1, 2, "25%")),
-            "maxUnavailable": st.just(0) if ready else st.sampled_from((0, 1, "25%")),
+            "maxUnavailable": st.sampled_from((0, 1, "25%")),
         }
     )
     rolls = st.fixed_dictionaries({"type": st.just("RollingUpdate"), "rollingUpdate": rolling})
-    strategy = rolls if ready else st.one_of(st.just({"type": "Recreate"}), rolls)
+    strategy = st.one_of(st.just({"type": "Recreate"}), rolls)
     more = draw(maybe(minReadySeconds=st.integers(0, 5), progressDeadlineSeconds=st.integers(60, 900)))
     return {
         "spec": {
             "replicas": draw(st.integers(0, 4)),
             "selector": {"matchLabels": {"app": name}},
             "strategy": draw(strategy),
-            "template": _template(draw, name, ready=ready),
+            "template": _template(draw, name),
             **more,
         }
     }
 
 
-def _stateful_set(draw: Draw, name: str, like: Json | None, *, ready: bool = False) -> Json:
+def _stateful_set(draw: Draw, name: str, like: Json | None) -> Json:
     fixed = {k: like["spec"][k] for k in ("serviceName", "podManagementPolicy") if k in like["spec"]} if like else {}
     if like is None:
         fixed = {"serviceName": "absent", "podManagementPolicy": draw(st.sampled_from(("OrderedReady", "Parallel")))}
@@ -204,20 +202,20 @@ def _stateful_set(draw: Draw, name: str, like: Json | None, *, ready: bool = Fal
             "replicas": draw(st.integers(0, 3)),
             "selector": {"matchLabels": {"app": name}},
             "updateStrategy": draw(st.one_of(st.just({"type": "OnDelete"}), update)),
-            "template": _template(draw, name, ready=ready),
+            "template": _template(draw, name),
             **fixed,
         }
     }
 
 
-def _daemon_set(draw: Draw, name: str, like: Json | None, *, ready: bool = False) -> Json:
+def _daemon_set(draw: Draw, name: str, like: Json | None) -> Json:
     update = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-    chosen = st.just(update) if ready else st.sampled_from(({"type": "OnDelete"}, {"type": "RollingUpdate"}, update))
+    chosen = st.sampled_from(({"type": "OnDelete"}, {"type": "RollingUpdate"}, update))
     return {
         "spec": {
             "selector": {"matchLabels": {"app": name}},
             "updateStrategy": draw(chosen),
-            "template": _template(draw, name, ready=ready),
+            "template": _template(draw, name),
         }
     }
 
@@ -456,8 +454,8 @@ BODIES: dict[str, Callable[..., Json]] = {
 }  # fmt: skip
 
 
-def manifest(draw: Draw, kind: str, name: str, like: Json | None = None, **more: Any) -> Json:
+def manifest(draw: Draw, kind: str, name: str, like: Json | None = None) -> Json:
     """Draw an object of a kind; with `like`, one that may take its place."""
     meta: Json = {"name": name, "labels": draw(labels), "annotations": draw(annotations)}
-    body = BODIES[kind](draw, name, like, **more)
+    body = BODIES[kind](draw, name, like)
     return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": meta, **body}

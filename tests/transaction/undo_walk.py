@@ -14,11 +14,12 @@ from typing import Any
 
 import undo_objects as objects
 from hypothesis import strategies as st
+from txn_kit import MemoryJournal
 from undo_commands import NEEDS, Entry, World, command
 from undo_objects import CUSTOM, Draw, Json
 
 from stratus.cluster.kubectl import compile_command
-from stratus.kit.clock import Clock
+from stratus.kit.clock import Clock, SystemClock
 from stratus.mitigation.linting import lint
 from stratus.model.actions import ActionPlan, ActionStep, ApiWrite, MitigationPlan
 from stratus.model.cases import Case
@@ -30,6 +31,7 @@ from stratus.settings import HealthSettings, LimitSettings, PolicySettings, Sett
 from stratus.transaction.engine import TransactionEngine
 from stratus.transaction.essence import managed_paths
 from stratus.transaction.journal import Journal
+from stratus.wiring.sources import Source
 
 SETTINGS = Settings(
     health=HealthSettings(samples=2, sample_interval=0.01, settle_min=0.0),
@@ -37,11 +39,12 @@ SETTINGS = Settings(
     policy=PolicySettings(kinds=(*PolicySettings().kinds, f"{CUSTOM[1]}.{CUSTOM[0].partition('/')[0]}")),
     lease_seconds=300.0,
 )
-COMPARED = (*objects.VERSIONS, "PersistentVolumeClaim")
-"""Kinds of which everything in the namespace is compared that no controller owns; nodes besides."""
 MARK = "undo.example.org/made-by-test"
 """Annotation of a namespace that a test has made; in any other, nothing is touched."""
 EMPTY = json.loads(resources.files("stratus.transaction").joinpath("essence.json").read_text())["empty_is_absent"]
+
+
+Snapshot = dict[tuple[str, str], Json]
 
 
 class NoHealth:
@@ -75,6 +78,10 @@ class Room:
         self.cluster, self.clock, self.journal, self.nodes = cluster, clock, journal, nodes
         self.reader, self.writer = cluster.reader, cluster.writer
         self.namespace = ""
+        self.kinds = tuple(objects.VERSIONS)
+        """Kinds that the cluster serves and the test may use."""
+        self.cordoned: list[str] = []
+        """Nodes that were cordoned for a test, and are not to stay so."""
         self.engine = TransactionEngine(
             reader=self.reader,
             writer=self.writer,
@@ -84,6 +91,11 @@ class Room:
             settings=SETTINGS,
             identity=f"undo-test-{os.getpid()}",
         )
+
+    @classmethod
+    def on(cls, source: Source, journal: Journal, *, nodes: bool = True) -> Room:
+        """Make a room on a cluster with its own clock."""
+        return cls(source.cluster, source.clock or SystemClock(), journal, nodes=nodes)
 
     @contextmanager
     def in_namespace(self) -> Iterator[str]:
@@ -96,6 +108,8 @@ class Room:
             self.until(lambda: self.reader.list("ServiceAccount", name) and self.reader.list("ConfigMap", name))
             yield name
         finally:
+            while self.cordoned:
+                self.do(f"uncordon {self.cordoned.pop()}")
             self.check_ours()
             self.namespace = ""
             self.send("DELETE", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -161,10 +175,10 @@ class Room:
         for planned in found.writes:
             self.writer.write(planned.write)
 
-    def snapshot(self) -> dict[tuple[str, str], Json]:
-        """Return what people own in the namespace, and the nodes, without the fields that the engine's list names."""
+    def snapshot(self) -> Snapshot:
+        """Return what no controller owns in the namespace, and nodes, without what the engine's list names."""
         found = {}
-        kinds = [*COMPARED, *(["Node"] if self.nodes else [])]
+        kinds = [*self.kinds, "PersistentVolumeClaim", *(["Node"] if self.nodes else [])]
         for kind in kinds:
             version = objects.VERSIONS.get(kind, "v1")
             for obj in self.reader.list(f"{version}/{kind}", None if kind == "Node" else self.namespace):
@@ -222,11 +236,12 @@ def furnish(room: Room, draw: Draw, wanted: Sequence[Entry]) -> World:
     for kind in sorted(kinds - {"Node"}):
         name = f"{kind.lower()}-{room.namespace[-8:]}"
         names[kind] = [name]
-        made = objects.manifest(draw, kind, name, **({"ready": True} if ("rollout restart", kind) in verbs else {}))
-        if kind == "Deployment" and any(e.form == "owned" or e.verb == "drain" for e in wanted):
+        made = objects.manifest(draw, kind, name)
+        if ("rollout restart", kind) in verbs or (kind == "Deployment" and any(map(_takes_pods, wanted))):
             # Pods that serve nobody: to take down those that do is refused, whether or not it could be taken back.
-            made["spec"]["replicas"] = 2
             made["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.invalid/none:1"
+        if kind == "Deployment" and any(map(_takes_pods, wanted)):
+            made["spec"]["replicas"] = 2
         room.send("POST", made)
         if ("rollout undo", kind) in verbs:
             room.do(f"set image {kind}/{name} {made['spec']['template']['spec']['containers'][0]['name']}=nginx:1.26")
@@ -234,8 +249,13 @@ def furnish(room: Room, draw: Draw, wanted: Sequence[Entry]) -> World:
             room.do(f"rollout pause {kind}/{name}")
     if ("uncordon", "Node") in verbs:
         room.do(f"cordon {names['Node'][0]}")
+        room.cordoned.append(names["Node"][0])
     room.clock.sleep(1.0)
     return room.world(draw, names)
+
+
+def _takes_pods(entry: Entry) -> bool:
+    return entry.form == "owned" or entry.verb == "drain"
 
 
 @dataclass(frozen=True)
@@ -245,10 +265,12 @@ class Walked:
     Attributes:
         done: those that were executed and changed something.
         refused: those that lint has refused, with the code.
+        snapshot: what there was before and is there again.
     """
 
     done: tuple[Entry, ...]
     refused: tuple[tuple[str, str, str], ...]
+    snapshot: Snapshot
 
 
 def sequence(draw: Draw, focus: Entry, among: Sequence[Entry], length: int) -> tuple[Entry, ...]:
@@ -261,13 +283,20 @@ def sequence(draw: Draw, focus: Entry, among: Sequence[Entry], length: int) -> t
 
 
 def walk(room: Room, draw: Draw, wanted: Sequence[Entry]) -> Walked:
+    """Make random objects, then execute random commands on them, undo them, and compare everything."""
+    return attempt(room, furnish(room, draw, wanted), wanted)
+
+
+def attempt(room: Room, world: World, wanted: Sequence[Entry], before: Snapshot | None = None) -> Walked:
     """Execute random commands as one transaction, undo it, and compare everything.
+
+    Args:
+        before: what there is, where that is known.
 
     Raises:
         AssertionError: something is not as it was before.
     """
-    world = furnish(room, draw, wanted)
-    before = room.snapshot()
+    before = room.snapshot() if before is None else before
     name = f"undo-{os.urandom(6).hex()}"
     room.engine.open(name, (room.namespace,), wide=room.nodes)
     done: list[Entry] = []
@@ -285,6 +314,31 @@ def walk(room: Room, draw: Draw, wanted: Sequence[Entry]) -> Walked:
         done.append(entry)
     txn = room.engine.undo(name, "test")
     assert txn.state == "undone", (said, txn.reason, txn.undo_proof)
-    room.until(lambda: room.snapshot() == before, 30.0)
-    assert room.snapshot() == before, said
-    return Walked(tuple(done), tuple(refused))
+    now = room.snapshot()
+    if now != before and room.until(lambda: room.snapshot() == before, 30.0):
+        now = before
+    assert now == before, said
+    return Walked(tuple(done), tuple(refused), before)
+
+
+def groups(among: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
+    """Sort entries into groups that can share their objects: by kind, and alone where a state has to be made first."""
+    found: dict[str, tuple[Entry, ...]] = {}
+    for entry in among:
+        alone = entry.verb in (*NEEDS_A_STATE, "rollout restart", "drain") or entry.form == "owned"
+        name = str(entry) if alone else entry.kind
+        found[name] = (*found.get(name, ()), entry)
+    return found
+
+
+@contextmanager
+def embedded_source() -> Iterator[Source]:
+    """An embedded cluster that serves widgets, too."""
+    from stratus.sim.cluster import EmbeddedCluster
+    from stratus.wiring.sources import embedded_source as reached
+
+    with EmbeddedCluster(app=None, seed=5) as cluster:
+        source = reached(cluster)
+        Room.on(source, MemoryJournal()).send("POST", objects.WIDGETS)
+        yield source
+        source.cluster.close()
