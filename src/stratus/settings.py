@@ -30,6 +30,8 @@ class HealthSettings(_Group):
         sample_interval: seconds between two samples.
         settle_min: seconds to wait at least after a transaction before the first sample that counts.
         settle_max: seconds after which an unsettled rollout is judged as it is.
+        alerts_max: seconds after which an incident of which nothing but alerts is left is judged as it is: many look
+            back for minutes, and fall silent that much later than what they watch.
         quiet: seconds for which the incident's conditions must stay cleared before RESOLVED.
         min_difference: smallest difference of a rate or share that ever counts as a change.
         error_floor: error rate below which a service counts as serving well.
@@ -43,6 +45,7 @@ class HealthSettings(_Group):
     sample_interval: float = Field(default=3.0, gt=0)
     settle_min: float = Field(default=5.0, ge=0)
     settle_max: float = Field(default=180.0, gt=0)
+    alerts_max: float = Field(default=480.0, ge=0)
     quiet: float = Field(default=10.0, ge=0)
     min_difference: float = Field(default=0.02, gt=0)
     error_floor: float = Field(default=0.02, ge=0)

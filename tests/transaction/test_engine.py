@@ -424,6 +424,34 @@ def test_a_slow_crash_is_waited_for(cluster, journal):
     assert after[-1].at - after[0].at >= 90.0
 
 
+@pytest.mark.parametrize(
+    ("silent_after", "healing", "expected", "waited"),
+    [
+        (70.0, True, "RESOLVED", (70.0, 90.0)),  # longer than anything else would be waited for
+        (1e9, True, "IMPROVED", (100.0, 120.0)),  # and not for ever
+        (1e9, False, "UNCHANGED", (0.0, 40.0)),  # what did not help is not waited for
+    ],
+)
+def test_alerts_that_look_back_are_waited_for(cluster, journal, silent_after, healing, expected, waited):
+    """When all is well but for alerts, they get the time in which they look back."""
+    world(cluster)
+    began = cluster.clock.now()
+    health = SETTINGS.health.model_copy(update={"settle_max": 30.0, "alerts_max": 100.0})
+    engine = engine_on(cluster, journal, settings=SETTINGS.model_copy(update={"health": health}))
+
+    class Alerting(type(engine._probe)):
+        def sample(self, namespaces=()):
+            found = super().sample(namespaces)
+            firing = cluster.clock.now() < began + silent_after
+            return found.model_copy(update={"alerts": {"f1": "critical"} if firing else {}})
+
+    engine._probe = Alerting(cluster, healed if healing else (lambda _: False))
+    engine.begin("i1", "t1", (planned(set_image("web", "web:2")),), "shop")
+    verdict = engine.validate("t1", INCIDENT.model_copy(update={"alerts": ("f1",)}))
+    assert verdict.verdict == expected
+    assert waited[0] <= cluster.clock.now() - began <= waited[1]
+
+
 def test_it_looks_until_things_stand_still(cluster, journal):
     """Health that comes late is waited for; health that does not come is not waited for until the end."""
     world(cluster)

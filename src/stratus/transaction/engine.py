@@ -431,7 +431,9 @@ class TransactionEngine:
 
     def _judged(self, carrier: Carrier, conditions: Conditions) -> tuple[tuple[HealthVector, ...], VerdictReport]:
         health, spaces = self._settings.health, carrier.story.watched
-        deadline = min(self._clock.now() + health.settle_max, carrier.deadline())
+        begun = self._clock.now()
+        deadline = min(begun + health.settle_max, carrier.deadline())
+        silence = min(begun + max(health.settle_max, health.alerts_max), carrier.deadline())
         carrier.pause(health.settle_min)
         while not self._probe.settled(spaces) and self._clock.now() < deadline:
             carrier.pause(health.sample_interval)
@@ -445,11 +447,12 @@ class TransactionEngine:
         while True:
             after = carrier.samples(count, interval)
             report = judge(before, after, conditions, health)
-            if report.verdict == "RESOLVED" or self._clock.now() >= deadline:
-                return after, report
             # Alerts fall silent later than what they watch; rates follow their windows: look until nothing moves.
             alerts = (*conditions.alerts, *late(before, after))
             only_alerts = alerts and not cleared(after, conditions.model_copy(update={"alerts": ()}), health)
+            patient = silence if only_alerts and report.verdict == "IMPROVED" else deadline
+            if report.verdict == "RESOLVED" or self._clock.now() >= patient:
+                return after, report
             still = last is not None and last[1].verdict == report.verdict and steady(last[0], after, health)
             if report.verdict != "UNKNOWN" and still and not only_alerts and self._probe.settled(spaces):
                 return after, report
