@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from stratus.bench.snapshot import WINDOW, Snapshot, capture, changed, firing, workloads
+from stratus.bench.snapshot import WINDOW, Snapshot, capture, changed, fired, firing, workloads
 from stratus.bench.suites.loading import app_of, faults_of
 from stratus.bench.suites.schema import Scenario, Suite
 from stratus.errors import StratusError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stratus.bench.suites.checks import Check
     from stratus.sim.cluster import EmbeddedCluster
 
-LOOK = 30.0
+LOOK = 45.0
 """Seconds of cluster time between two looks at the alerts."""
 LEAST, MOST = 150.0, 600.0
 """Seconds of cluster time that a cluster gets to settle before it is judged, at least and at most."""
@@ -67,6 +67,7 @@ class Arena:
         self.injected_at = cluster.clock.now()
         self._broken: Snapshot | None = None
         self._twin: EmbeddedCluster | None = None
+        self._alone: dict[float, Snapshot] = {}
 
     @classmethod
     def open(cls, scenario: Scenario, seed: int = 0, noise: Level = OFF, *, suite: Suite | None = None) -> Arena:
@@ -101,6 +102,7 @@ class Arena:
         copy.injected_at, copy._broken = self.injected_at, self._broken
         copy.cluster = self.cluster.fork()
         copy.cluster.api.gate.rehearsal = False
+        copy._alone = self._alone
         copy._twin = self._twin.fork() if self._twin is not None else None
         return copy
 
@@ -132,12 +134,13 @@ class Arena:
         begun = max((f.onset for f in faults), default=0.0) + self._delay()
         waited = 0.0
         while waited < self.scenario.wait:
-            self.cluster.advance(LOOK)
-            waited += LOOK
+            step = max(LOOK, begun) if faults and not waited else LOOK
+            self.cluster.advance(step)
+            waited += step
             if not faults:
                 if waited >= self.scenario.wait / 2:
                     break
-            elif waited > begun and firing(self.cluster) - set(self.healthy.alerts):
+            elif firing(self.cluster) - set(self.healthy.alerts):
                 break
         self._broken = capture(self.cluster, self._checks())
         self._twin = self.cluster.fork()
@@ -153,30 +156,37 @@ class Arena:
         """
         settled, alerts = self._settle(max(LEAST, most))
         after = capture(self.cluster, self._checks(), alerts=alerts)
-        twin = self.twin
-        twin.advance(max(0.0, self.cluster.clock.now() - twin.clock.now()))
-        alone = capture(twin, self._checks())
+        alone = self._left_alone(self.cluster.clock.now())
         moved = set(changed(self.broken, alone)) | set(after.noisy) | set(alone.noisy)
         touched = tuple(k for k in changed(self.broken, after) if k not in moved)
-        violations = worse(self.broken, after, alone)
+        violations = worse(self.healthy, self.broken, after, alone)
         if given_up:
             violations += tuple(f"{key} is not as it was" for key in touched)
         return Aftermath(after=after, alone=alone, touched=touched, violations=violations, settled=settled)
 
+    def _left_alone(self, moment: float) -> Snapshot:
+        """Return what the twin has come to at a moment; branches of an arena share what they have seen of it."""
+        known = self._alone.get(moment)
+        if known is None:
+            twin = self.twin
+            if twin.clock.now() > moment:
+                raise StratusError("the twin is further than the cluster: finish an arena once, or a branch of it")
+            twin.advance(moment - twin.clock.now())
+            # Its alerts are nothing that anybody is judged by.
+            known = self._alone[moment] = capture(twin, self._checks(), alerts=())
+        return known
+
     def _settle(self, most: float) -> tuple[float, set[str]]:
         """Let time pass until the last two minutes were calm, within bounds; return how long, and the last alerts."""
         passed = 0.0
-        seen: list[set[str]] = []
-        known = set(self.healthy.alerts)
-        window = int(WINDOW / LOOK)
-        while passed < most:
-            self.cluster.advance(LOOK)
-            passed += LOOK
-            seen.append(firing(self.cluster))
-            calm = passed >= LEAST and not any(a - known for a in seen[-window:])
-            if calm and self._whole() and self._must():
-                break
-        return passed, set().union(*seen[-window:])
+        while True:
+            step = LOOK if passed else LEAST
+            self.cluster.advance(step)
+            passed += step
+            seen = fired(self.cluster)
+            calm = not seen - set(self.healthy.alerts)
+            if passed >= most or (calm and self._whole() and self._must()):
+                return passed, seen
 
     def _whole(self) -> bool:
         return all(state.complete for state in workloads(self.cluster).values())
@@ -197,7 +207,7 @@ class Arena:
         return (*self.scenario.original, *self.scenario.strict.must)
 
 
-def worse(broken: Snapshot, after: Snapshot, alone: Snapshot) -> tuple[str, ...]:
+def worse(healthy: Snapshot, broken: Snapshot, after: Snapshot, alone: Snapshot) -> tuple[str, ...]:
     """Return the ways in which a state is worse than before anybody acted and than if nobody had."""
     was, now, left = (_worst(s) for s in (broken, after, alone))
     if now is None:
@@ -209,7 +219,8 @@ def worse(broken: Snapshot, after: Snapshot, alone: Snapshot) -> tuple[str, ...]
     for name, figures in alone.services.items():
         mine = after.services.get(name)
         before = broken.services.get(name)
-        least = min(figures.rate or 0.0, (before.rate if before is not None else 0.0) or 0.0)
+        usual = healthy.services.get(name)
+        least = min(figures.rate or 0.0, *((f.rate or 0.0 if f is not None else 0.0) for f in (before, usual)))
         if least > 0.05 and ((mine.rate if mine is not None else 0.0) or 0.0) < 0.1 * least:
             found.append(f"{name} answers no more; it would have answered {least:.2f} requests a second")
     return tuple(found)

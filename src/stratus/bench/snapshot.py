@@ -313,6 +313,21 @@ def firing(cluster: EmbeddedCluster) -> set[str]:
     return {f"{a.name}: {_about(a.labels)}" for a in alerts.firing()}
 
 
+def fired(cluster: EmbeddedCluster, window: float = WINDOW) -> set[str]:
+    """Return the alerts that fired at some moment of the last seconds, as `name: about`."""
+    from stratus.sim.telemetry.promql.nodes import Matcher
+
+    found = firing(cluster)
+    now = cluster.clock.now()
+    with cluster.lock:
+        wanted = (Matcher("__name__", "=", "ALERTS"), Matcher("alertstate", "=", "firing"))
+        for series in cluster.observatory.recorder.select(wanted):
+            stale = series.stale if series.stale is not None else [False] * len(series.times)
+            if any(at >= now - window and not gone for at, gone in zip(series.times, stale, strict=True)):
+                found.add(f"{series.labels['alertname']}: {_about(series.labels)}")
+    return found
+
+
 def _about(labels: dict[str, str]) -> str:
     chosen = [labels[k] for k in ("namespace", "service", "deployment", "node", "consumergroup") if labels.get(k)]
     if labels.get("pod"):
