@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stratus.sim.cluster import EmbeddedCluster
     from stratus.sim.store import Change
     from stratus.sim.twin.cluster import TwinCluster
+    from stratus.sim.twin.learning import Memory
     from stratus.sim.twin.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class TwinRehearsal:
         self, settings: Settings, reader: ClusterReader, clock: Clock, *, cpu: Callable[[], float] = time.thread_time
     ) -> None:
         self._settings, self._reader, self._clock, self._cpu = settings, reader, clock, cpu
+        #: What was seen of containers in earlier rounds: a revision that failed then is known to fail.
+        self._memory: Memory = {}
 
     def foretell(
         self,
@@ -86,7 +89,8 @@ class TwinRehearsal:
 
         now, most = self._clock.now(), self._settings.limits.rehearsal_objects
         snapshot = take(self._reader, namespaces, now=now, most=most)
-        with TwinCluster(snapshot, served=served) as twin:
+        with TwinCluster(snapshot, served=served, memory=self._memory) as twin:
+            self._memory = {**self._memory, **twin.runtime.remembers()}
             strange = unlike(snapshot, twin, self._settings.health)
             if strange:
                 raise NoTwin(f"the twin is not as what was observed: {'; '.join(strange[:3])}")

@@ -18,7 +18,7 @@ from stratus.sim.store import Obj
 from stratus.sim.twin.adoption import adopt
 from stratus.sim.twin.doubts import Doubts
 from stratus.sim.twin.images import SeenImages
-from stratus.sim.twin.learning import learn
+from stratus.sim.twin.learning import Memory, learn
 from stratus.sim.twin.runtime import ObservedRuntime
 from stratus.sim.twin.snapshot import Snapshot, stored_as
 
@@ -34,13 +34,17 @@ class TwinCluster(EmbeddedCluster):
         snapshot: what was read.
         served: when trouble was noticed, by `namespace/service`, for Services whose requests were answered well until
             then: evidence that the revision before it works.
+        memory: what earlier twins of the same cluster knew.
     """
 
     runtime: ObservedRuntime
     registry: SeenImages
 
-    def __init__(self, snapshot: Snapshot, *, served: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, served: Mapping[str, float] | None = None, memory: Memory | None = None
+    ) -> None:
         self.snapshot = snapshot
+        self._memory = memory or {}
         self.served = dict(served or {})
         self.doubts = Doubts()
         super().__init__(
@@ -91,7 +95,7 @@ class TwinCluster(EmbeddedCluster):
         for pod, image, error in lesson.unpulled:
             names = [ref.get("name", "") for ref in pod["spec"].get("imagePullSecrets") or ()]
             self.registry.failed(image, control.kubelet.registry_credentials(pod, names), error)
-        self.runtime.teach(lesson)
+        self.runtime.teach(lesson, self._memory)
         for pod in shot.kind("Pod"):
             adopt(control, self.runtime, pod, followed=True)
         for pod in shot.around:
@@ -125,7 +129,7 @@ class TwinCluster(EmbeddedCluster):
     def fork(self, *, pessimist: bool = False) -> TwinCluster:
         """Return an independent copy that has met no doubt yet; a pessimist takes the bad end of every one."""
         twin = super().fork()
-        twin.snapshot, twin.served = self.snapshot, self.served
+        twin.snapshot, twin.served, twin._memory = self.snapshot, self.served, self._memory
         twin.doubts = Doubts(pessimist=pessimist)
         twin.runtime.doubts = twin.registry.doubts = twin.doubts
         autoscaler = twin.control.controllers[AutoscalerController.name]

@@ -29,6 +29,10 @@ Known = dict[tuple[Place, str], Manner | None]
 """Manner by place and settings; None: its pods do not agree."""
 
 
+Memory = dict[tuple[Place, str], tuple[Manner, dict[str, str]]]
+"""What was seen at earlier looks: manner by place and settings, with how the Services stood that it leans on."""
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What was learnt.

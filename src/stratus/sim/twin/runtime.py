@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stratus.sim.apps.runtime import AppRuntime
@@ -11,7 +10,7 @@ from stratus.sim.registry import ImageRegistry
 from stratus.sim.runtime import ExecResult, ProbeResult, Run
 from stratus.sim.store import Obj
 from stratus.sim.twin.doubts import Doubts
-from stratus.sim.twin.learning import Lesson
+from stratus.sim.twin.learning import Lesson, Memory
 from stratus.sim.twin.manners import PROBES, Manner, check, place_of, probe_text, settings_of
 
 if TYPE_CHECKING:
@@ -45,17 +44,28 @@ class ObservedRuntime(AppRuntime):
         twin.present = dict(self.present)
         return twin
 
-    def teach(self, lesson: Lesson) -> None:
-        """Take over what was learnt, and note how the world is now."""
-        self.lesson = lesson
-        for (space, _, _), manner in self._ill():
-            for name in manner.leans_on:
-                self.world[space, name] = self._standing(space, name)
+    def teach(self, lesson: Lesson, memory: Memory) -> None:
+        """Take over what was learnt now, and what was seen before as far as it still holds; note how the world is.
 
-    def _ill(self) -> Iterator[tuple[tuple[str, str, str], Manner]]:
-        for (place, _), manner in self.lesson.known.items():
-            if manner is not None and manner.leans_on:
-                yield place, manner
+        Args:
+            lesson: from what is to be seen.
+            memory: of earlier looks at the same cluster; what is seen now comes before it.
+        """
+        self.lesson = lesson
+        for key, (manner, stood) in memory.items():
+            if all(self._standing(key[0][0], name) == how for name, how in stood.items()):
+                lesson.known.setdefault(key, manner)
+        for (place, _), now in lesson.known.items():
+            for name in now.leans_on if now is not None else ():
+                self.world[place[0], name] = self._standing(place[0], name)
+
+    def remembers(self) -> Memory:
+        """Return what a later twin of the same cluster may take over."""
+        return {
+            key: (manner, {name: self.world[key[0][0], name] for name in manner.leans_on})
+            for key, manner in self.lesson.known.items()
+            if manner is not None
+        }
 
     def _standing(self, space: str, name: str) -> str:
         """Return how a Service stands: what it selects, who answers for it, and which policies there are."""
