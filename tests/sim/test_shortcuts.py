@@ -11,6 +11,9 @@ import pytest
 
 from stratus.kit.clock import VirtualClock
 from stratus.sim import containerfiles
+from stratus.sim.api.names import label_problems, qualified_problems, subdomain_problems, value_problems
+from stratus.sim.api.nodes import Node, item_key
+from stratus.sim.apps.loader import load_application
 from stratus.sim.cluster import EmbeddedCluster
 from stratus.sim.controllers.base import Timers
 from stratus.sim.controllers.common import content_hash, safe_encode, spread
@@ -354,3 +357,47 @@ def test_what_a_status_shows_of_resources_follows_the_spec(lab: Any) -> None:
     spec = {**pod["spec"], "containers": [{**pod["spec"]["containers"][0], "resources": {"requests": {"cpu": "1"}}}]}
     changed = lab.store.update("pods", {**pod, "spec": spec})
     assert lab.control.kubelet.report(changed)["status"]["resources"] == {"requests": {"cpu": "1"}}
+
+
+def test_a_condition_names_those_that_are_unready_now(lab: Any) -> None:
+    lab.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"containers": [{"name": f"c{n}", "image": "nginx:1.25"} for n in range(2)]},
+        }
+    )
+    lab.advance(10)
+    state = lab.control.kubelet.pods["default", "p"]
+    told = []
+    for name, ready in (("c0", False), ("c1", False), ("c0", True)):
+        state.containers[name].current.ready = ready
+        status = lab.control.kubelet.report(lab.store.get("pods", "default", "p"))["status"]
+        told.append(next(c["message"] for c in status["conditions"] if c["type"] == "Ready"))
+    assert told == [f"containers with unready status: [{names}]" for names in ("c0", "c0 c1", "c1")]
+
+
+# the API
+
+
+@pytest.mark.parametrize("name", ["hotel-reservation", "astronomy-shop"])
+def test_a_cluster_leaves_the_application_it_was_given_as_it_is(name: str) -> None:
+    objects = load_application(name).objects
+    before = json.dumps(objects)
+    EmbeddedCluster(app=name, warmup=30.0).close()
+    assert load_application(name).objects is objects
+    assert json.dumps(objects) == before
+
+
+def test_items_of_lists_are_named_as_before() -> None:
+    ports = Node("list", keys=("protocol", "port"))
+    assert item_key(ports, {"port": 80, "name": "é"}) == 'k:{"port":80,"protocol":"TCP"}'
+    assert item_key(Node("list", keys=("name",)), {"name": 'a"é'}) == 'k:{"name":"a\\"\\u00e9"}'
+    assert item_key(Node("list", set_list=True), {"a": 1}) == 'v:{"a":1}'
+
+
+def test_names_are_judged_alike_the_second_time() -> None:
+    for judge in (label_problems, subdomain_problems, qualified_problems, value_problems):
+        for text in ("a", "-a", "A.b", "a/b/c", "/x", "x" * 300, ""):
+            assert judge(text) == judge.__wrapped__(text) == judge(text)

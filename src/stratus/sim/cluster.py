@@ -216,7 +216,7 @@ class EmbeddedCluster:
         if self.namespace not in names and self.store.get("namespaces", "", self.namespace) is None:
             self._apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
         for number, obj in enumerate(loaded.objects):
-            self._apply(copied(obj), f"object {number + 1} ({obj['kind']} {obj['metadata']['name']})")
+            self._apply(obj, f"object {number + 1} ({obj['kind']} {obj['metadata']['name']})")
 
     def _apply(self, obj: Obj, where: str = "") -> None:
         """Create an object as `kubectl create` would; what has no namespace goes into the application's."""
@@ -225,6 +225,8 @@ class EmbeddedCluster:
         found = self.api.registry.of_kind(group, version, obj["kind"]) if kinds or not group else None
         if found is None:
             raise UsageError(f"{where}: the cluster serves no {obj['apiVersion']} {obj['kind']}")
+        # Built-in kinds are read into new objects; what is custom is taken as it comes.
+        obj = copied(obj) if found.custom else {**obj, "metadata": dict(obj["metadata"])}
         path = f"/apis/{obj['apiVersion']}" if group else f"/api/{version}"
         if found.namespaced:
             space = obj["metadata"].setdefault("namespace", self.namespace)

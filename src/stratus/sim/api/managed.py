@@ -125,7 +125,8 @@ def _entry(manager: str, operation: str, api_version: str, now: str, fields: Fie
 
 def _tidy(fields: Fields) -> Fields:
     """Order a set as the server serialises it."""
-    return {k: _tidy(v) if v else {} for k, v in sorted(fields.items(), key=lambda kv: (kv[0] != ".", kv[0]))}
+    # The dot comes before the letters that all other keys begin with.
+    return {k: _tidy(v) if (v := fields[k]) else {} for k in sorted(fields)}
 
 
 def ordered(entries: list[Obj]) -> list[Obj]:

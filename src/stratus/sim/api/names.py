@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from stratus.sim.api.resources import Resource
@@ -41,37 +42,40 @@ _FREELY_NAMED = frozenset({"certificatesigningrequests.certificates.k8s.io"})
 _PATH_NAMED = ("rbac.authorization.k8s.io",)
 
 
-def label_problems(text: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def label_problems(text: str) -> tuple[str, ...]:
     """Return why a text is no DNS label."""
-    out = []
+    out: list[str] = []
     if len(text) > 63:
         out.append("must be no more than 63 characters")
     if not _RES[_LABEL].fullmatch(text):
         out.append("must not contain dots" if "." in text and _RES[_SUBDOMAIN].fullmatch(text) else LABEL_TEXT)
-    return out
+    return tuple(out)
 
 
-def subdomain_problems(text: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def subdomain_problems(text: str) -> tuple[str, ...]:
     """Return why a text is no DNS subdomain."""
-    out = []
+    out: list[str] = []
     if len(text) > 253:
         out.append("must be no more than 253 characters")
     if not _RES[_SUBDOMAIN].fullmatch(text):
         out.append(SUBDOMAIN_TEXT)
-    return out
+    return tuple(out)
 
 
-def qualified_problems(text: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def qualified_problems(text: str) -> tuple[str, ...]:
     """Return why a text is no qualified name such as `example.com/name`."""
     prefix, slash, name = text.rpartition("/")
-    out = []
+    out: list[str] = []
     if slash:
         if "/" in prefix:
-            return [
+            return (
                 "a qualified name "
                 + NAME_PART_TEXT.removeprefix("name part ")
-                + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-            ]
+                + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+            )
         if not prefix:
             out.append("prefix part must be non-empty")
         else:
@@ -82,17 +86,18 @@ def qualified_problems(text: str) -> list[str]:
         out.append("name part must be no more than 63 bytes")
     if not _RES[_NAME_PART].fullmatch(name):
         out.append(NAME_PART_TEXT)
-    return out
+    return tuple(out)
 
 
-def value_problems(text: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def value_problems(text: str) -> tuple[str, ...]:
     """Return why a text is no label value."""
-    out = []
+    out: list[str] = []
     if len(text) > 63:
         out.append("must be no more than 63 bytes")
     if not _RES[_VALUE].fullmatch(text):
         out.append(VALUE_TEXT)
-    return out
+    return tuple(out)
 
 
 def check_labels(labels: Obj | None, path: str, problems: Problems) -> None:
@@ -107,14 +112,14 @@ def check_labels(labels: Obj | None, path: str, problems: Problems) -> None:
 _STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 
 
-def name_problems(resource: Resource, name: str) -> list[str]:
+def name_problems(resource: Resource, name: str) -> tuple[str, ...]:
     """Return why a name cannot be one of the resource's."""
     if resource.group in _PATH_NAMED:
         if name in (".", ".."):
-            return [f"may not be '{name}'"]
-        return [f"may not contain '{c}'" for c in "/%" if c in name]
+            return (f"may not be '{name}'",)
+        return tuple(f"may not contain '{c}'" for c in "/%" if c in name)
     if resource.stored in _FREELY_NAMED:
-        return []
+        return ()
     if resource.stored in _LABEL_NAMED:
         return label_problems(name)
     return subdomain_problems(name)

@@ -143,10 +143,13 @@ def of_custom(schema: Obj | None) -> Node:
     return root
 
 
+_text = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def item_key(node: Node, item: Any) -> str | None:
     """Return the path element of a list item: `k:{...}` or `v:...`; None when it cannot be told."""
     if node.set_list:
-        return "v:" + json.dumps(item, separators=(",", ":"))
+        return "v:" + _text(item)
     if not isinstance(item, dict):
         return None
     found = {}
@@ -156,4 +159,4 @@ def item_key(node: Node, item: Any) -> str | None:
             value = node.default(key)
         if value is not None:
             found[key] = value
-    return "k:" + json.dumps(dict(sorted(found.items())), separators=(",", ":"))
+    return "k:" + _text(dict(sorted(found.items())) if len(found) > 1 else found)

@@ -34,9 +34,12 @@ def safe_encode(text: str) -> str:
     return "".join(SAFE[ord(c) % len(SAFE)] for c in text)
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def content_hash(value: Any, collisions: int = 0) -> str:
     """Return the short hash of a template: FNV-1a of its canonical JSON, in safe letters."""
-    return _hashed(json.dumps(value, sort_keys=True, separators=(",", ":")) + (str(collisions) if collisions else ""))
+    return _hashed(_canonical(value) + (str(collisions) if collisions else ""))
 
 
 # Clusters of one application hash the same templates.

@@ -94,7 +94,10 @@ class Decoder:
             if field is None:
                 self.problems.append(f'unknown field "{dotted((path, key))}"')
                 continue
-            result = self._value(field, 0, item, (path, key), kind.struct)
+            if field.base == "s" and type(item) is str and not field.containers:
+                result: Any = item
+            else:
+                result = self._value(field, 0, item, (path, key), kind.struct)
             flags = field.flags
             if result is None:
                 if "o" in flags:

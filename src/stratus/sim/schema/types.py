@@ -56,6 +56,7 @@ class Field:
         return "".join({"{}": "map[string]"}.get(c, "[]") for c in self.containers) + go_name(self.base)
 
 
+@cache
 def go_name(base: str) -> str:
     """Return how Go names a scalar code or type: `int32`, `v1.PodSpec`."""
     return _GO_SCALARS.get(base) or ".".join(base.split(".")[-2:])
