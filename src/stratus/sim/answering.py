@@ -73,6 +73,23 @@ def by_network(
     return ProbeResult(False, f"HTTP probe failed with statuscode: {reply.status}")
 
 
+def unanswered(pod: Obj, container: Obj, probe: Obj) -> str:
+    """Return what a probe over the network finds whose packets nobody takes, empty for one that runs a command."""
+    host, seconds = pod.get("status", {}).get("podIP") or "127.0.0.1", probe.get("timeoutSeconds") or 1
+    for kind in ("httpGet", "tcpSocket", "grpc"):
+        found = probe.get(kind)
+        if found is None:
+            continue
+        where = f"{found.get('host') or host}:{port_of(container, found.get('port'))}"
+        if kind == "tcpSocket":
+            return f"dial tcp {where}: i/o timeout"
+        if kind == "grpc":
+            return f'timeout: failed to connect service "{where}" within {seconds}s: context deadline exceeded'
+        url = f"{(found.get('scheme') or 'HTTP').lower()}://{where}/{(found.get('path') or '/').lstrip('/')}"
+        return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+    return ""
+
+
 def by_command(runtime: GenericRuntime, pod: Obj, probe: Obj, outcome: Outcome | ExecResult) -> ProbeResult:
     """Answer a probe that ran a command, from what the command did."""
     argv = probe["exec"].get("command") or []

@@ -10,6 +10,7 @@ from typing import ClassVar
 from stratus.conformance.golden import Golden
 from stratus.conformance.lab import Lab
 from stratus.conformance.matrix import Outcome
+from stratus.conformance.pace import RecordedPace
 from stratus.conformance.stories import Story, compare, recorded
 from stratus.conformance.suites.base import Chosen, Json, attempt
 from stratus.conformance.words import LETTERS
@@ -57,8 +58,15 @@ class Lifecycles:
             yield attempt(name, name, run, self.measures)
 
 
-def replay(lab: Lab, records: list[Json]) -> Story:
-    """Do what the recording did, at its moments, and tell what happened."""
+def replay(lab: Lab, records: list[Json], *, recorded_pace: bool = False) -> Story:
+    """Do what the recording did, at its moments, and tell what happened.
+
+    Args:
+        lab: a cluster without nodes.
+        records: the recorded scenario.
+        recorded_pace: nodes take as long for what they do as the recorded ones did; otherwise they have their own
+            pace.
+    """
     namespace = records[0]["namespace"]
     store = lab.store
     store.delete("storageclasses.storage.k8s.io", "", "standard")
@@ -73,11 +81,13 @@ def replay(lab: Lab, records: list[Json]) -> Story:
     lab.clock.advance_to(_alike(lab.clock.now(), records))
     lab.history.clear()
     begin = lab.clock.now()
+    if recorded_pace:
+        lab.control.kubelet.pace = RecordedPace(records, begin)
     names: dict[str, str] = {}
     end = max(r.get("t", 0) for r in records if r["type"] in ("ADDED", "MODIFIED", "DELETED"))
     for record in records:
         if record["type"] == "COMMAND":
-            lab.clock.advance_to(begin + record["t"])
+            lab.clock.advance_to(begin + (took_effect(record) if recorded_pace else record["t"]))
             argv = [here(lab, namespace, names, word) for word in record["argv"][3:]]
             if record["rc"] == 0 or argv[0] == "drain":
                 lab.kubectl(argv, namespace, record["stdin"] or "")
@@ -99,6 +109,14 @@ def replay(lab: Lab, records: list[Json]) -> Story:
         if change.object["metadata"].get("namespace") == namespace or involved.get("kind") == "Node":
             story.add(change.object["kind"], change.type, change.object)
     return story
+
+
+def took_effect(command: Json) -> float:
+    """Return when a recorded command had reached the server: when it returned, unless it waited for what follows."""
+    argv = command["argv"]
+    waits = tuple(argv[3:5]) == ("rollout", "status") or argv[3] in ("drain", "wait")
+    waits = waits or (argv[3] == "delete" and "--wait=false" not in argv)
+    return float(command["t"] if waits else command["t_end"])
 
 
 def _alike(now: float, records: list[Json]) -> float:

@@ -107,7 +107,13 @@ class Ender:
         container.running.died_at = self.kubelet.clock.now()
         self.kubelet.control.runtime.stop(pod, spec)
         noise = spread(state.uid, name, "reap", container.running.restart)
-        self.kubelet.wake_pod(pod, self.kubelet.clock.now() + timing.REAP + timing.REAP_MORE * noise, f"reap {name}")
+        now = self.kubelet.clock.now()
+        at = now + timing.REAP + timing.REAP_MORE * noise
+        if state.terminating:
+            # The next status tells of the end, once the sandbox is gone as well.
+            then, least = at + timing.TEARDOWN, now + timing.NOTICE_LEAST + timing.TEARDOWN
+            at += self.kubelet.pace.notice(pod, then, least, len(state.unwritten)) - then
+        self.kubelet.wake_pod(pod, at, f"reap {name}")
 
     def reap(self, pod: Obj, state: PodState, name: str) -> None:
         """The kubelet notices that a process it has stopped is gone."""
@@ -136,7 +142,11 @@ class Ender:
         instance.message = message or self._last_words(pod, spec, code)
         instance.ready = False
         instance.started = False
-        kubelet.control.timers.cancel_key(kubelet.name, key_of(pod), timers_of(container.name))
+        timers = timers_of(container.name)
+        if state.terminating:
+            # Whether it is ready is asked until the whole pod has ended.
+            timers.remove(f"probe readiness {container.name}")
+        kubelet.control.timers.cancel_key(kubelet.name, key_of(pod), timers)
         if instance.died_at is None:
             kubelet.control.runtime.stop(pod, spec)
         if state.terminating or state.verdict is not None:
@@ -145,12 +155,12 @@ class Ender:
             return
         if state.finishing:
             self._next_turns(pod, state)
-        noise = spread(state.uid, container.name, instance.restart)
         if instance.killed_for == "restart":
             kubelet.starter.act(pod, state)
-            kubelet.wake_pod(pod, now + 0.05 + 0.75 * noise * timing.RELIST, "pass")
-            return
-        kubelet.wake_pod(pod, now + 0.05 + 0.75 * noise * timing.RELIST, "pass")
+        at = now + 0.05 + 0.75 * spread(state.uid, container.name, instance.restart) * timing.RELIST
+        # An end is noticed by the pass that tells of it.
+        at = kubelet.pace.notice(pod, at, now + timing.NOTICE_LEAST, len(state.unwritten))
+        kubelet.wake_pod(pod, at, "pass")
 
     def _last_words(self, pod: Obj, spec: Obj, code: int) -> str:
         """Return what the container left in its termination message file, or the end of its log."""
@@ -214,7 +224,8 @@ class Ender:
             if state.terminating:
                 self._removal(pod, state)
         elif all(c.running is None for c in state.containers.values()):
-            self.kubelet.wake_pod(pod, self.kubelet.clock.now() + (0.08 if state.sandbox else 0.03), "finish")
+            at = self.kubelet.clock.now() + (timing.TEARDOWN if state.sandbox else timing.NOTHING)
+            self.kubelet.wake_pod(pod, self.kubelet.pace.notice(pod, at, at, len(state.unwritten)), "finish")
 
     def finish(self, pod: Obj, state: PodState) -> None:
         """The sandbox is gone: report the final phase, and let a deleted pod go."""
@@ -245,6 +256,11 @@ class Ender:
         store, key = self.kubelet.store, key_of(pod)
         current = store.get("pods", *key)
         if current is None or "deletionTimestamp" not in current["metadata"]:
+            return
+        state = self.kubelet.pods.get(key)
+        if state is not None and state.unwritten:
+            # The last status is written first.
+            self.kubelet.wake_pod(pod, state.write_at, "remove")
             return
         if current["metadata"].get("deletionGracePeriodSeconds") != 0:
             store.update("pods", with_meta(current, deletionGracePeriodSeconds=0))

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from stratus.sim import leases
 from stratus.sim.controllers.base import Controller, Key
-from stratus.sim.controllers.common import key_of, pod_finished, with_status
+from stratus.sim.controllers.common import key_of, pod_finished
 from stratus.sim.kubelet import timing
 from stratus.sim.kubelet.ending import Ender, timers_of
 from stratus.sim.kubelet.environment import secret_data
 from stratus.sim.kubelet.images import ImageManager
+from stratus.sim.kubelet.pace import Pace
 from stratus.sim.kubelet.pressure import Evictor
-from stratus.sim.kubelet.probing import Prober
+from stratus.sim.kubelet.probing import HANGING, Prober
 from stratus.sim.kubelet.starting import Starter
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState
 from stratus.sim.kubelet.status import pod_status
+from stratus.sim.kubelet.writing import WRITE, StatusWriter, seen
 from stratus.sim.runtime import Run
 from stratus.sim.store import Change, Obj
 
@@ -47,6 +49,8 @@ class Kubelet(Controller):
         self.starter = Starter(self)
         self.ender = Ender(self)
         self.evictor = Evictor(self)
+        self.writer = StatusWriter(self)
+        self.pace = Pace()
         #: Nodes whose kubelet does not act at present.
         self.silent: dict[str, None] = {}
 
@@ -155,10 +159,9 @@ class Kubelet(Controller):
         for address in ((node or {}).get("status") or {}).get("addresses") or ():
             if address.get("type") == "InternalIP":
                 host = address.get("address", "")
-        status = pod_status(current, state, host, self.clock.now())
-        if status == current.get("status"):
-            return current
-        return self.store.update("pods", with_status(current, status))
+        known = seen(current, state) if state.unwritten else current
+        status = pod_status(known, state, host, self.clock.now())
+        return current if status == known.get("status") else self.writer.put(current, state, status)
 
     @staticmethod
     def spec_of(pod: Obj, name: str) -> Obj | None:
@@ -197,6 +200,9 @@ class Kubelet(Controller):
         if tag == "pressure":
             self.evictor.look(key[1])
             return
+        if tag.startswith(HANGING):
+            self.prober.gives_up(key, tag)
+            return
         pod, state = self.store.get("pods", *key), self.pods.get(key)
         if pod is None or state is None or pod["metadata"]["uid"] != state.uid:
             return
@@ -224,6 +230,8 @@ class Kubelet(Controller):
             self.ender.turn(pod, state, rest)
         elif what == "finish":
             self.ender.finish(pod, state)
+        elif what == WRITE:
+            self.writer.turn(pod, state)
         elif what == "remove":
             self.ender.remove(pod)
         elif what == "deadline":
@@ -254,9 +262,18 @@ class Kubelet(Controller):
                 self.starter.mount(self.report(pod), state)
                 return
         if "deletionTimestamp" in pod["metadata"]:
-            self.ender.terminate(pod, state)
+            begins = self.clock.now() if state.terminating else self.pace.stop(pod, self.clock.now())
+            if begins > self.clock.now():
+                self.wake_pod(pod, begins, "stop")
+            else:
+                self.ender.terminate(pod, state)
             return
         if state.finished:
+            return
+        busy = max((c.making or 0.0 for c in state.containers.values()), default=0.0)
+        if busy > self.clock.now():
+            # A pass is under way until the container runs.
+            self.wake_pod(pod, busy, "pass")
             return
         pod = self.report(pod)
         if state.verdict is not None:
@@ -281,7 +298,7 @@ class Kubelet(Controller):
     def forget(self, key: Key, state: PodState) -> None:
         """Drop what is known of a pod that is gone."""
         del self.pods[key]
-        tags = ["pass", "report", "sandbox", "pulled", "finish", "remove", "deadline"]
+        tags = ["pass", "report", "sandbox", "pulled", "finish", "remove", "deadline", "stop", WRITE]
         for name in state.containers:
             tags += timers_of(name)
         self.control.timers.cancel_key(self.name, key, tags)
@@ -299,3 +316,4 @@ class Kubelet(Controller):
         self.silent = dict(other.silent)
         self.starter.addresses = dict(other.starter.addresses)
         self.evictor.adopt(other.evictor)
+        self.prober.hanging = dict(other.prober.hanging)

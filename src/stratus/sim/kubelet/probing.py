@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from stratus.sim.answering import unanswered
+from stratus.sim.controllers.common import key_of
+from stratus.sim.kubelet import timing
 from stratus.sim.kubelet.state import ContainerState, Instance, PodState, ProbeCount
 from stratus.sim.store import Obj
 
@@ -13,7 +16,9 @@ if TYPE_CHECKING:
 
 KINDS = ("startup", "liveness", "readiness")
 #: Seconds from a pass over a pod to the readiness probe that it asks for.
-ASKED = 0.02
+ASKED = 0.01
+#: The timer of a probe that nobody answers.
+HANGING = "hanging"
 
 
 class Prober:
@@ -25,6 +30,8 @@ class Prober:
 
     def __init__(self, kubelet: Kubelet) -> None:
         self.kubelet = kubelet
+        #: Probes that wait for an answer that will not come: pod, container and what is told then.
+        self.hanging: dict[tuple[tuple[str, str], str], tuple[Obj, str, str]] = {}
 
     def begin(self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance) -> None:
         """A container has just started: set what it counts as before the first probe, and the next beats."""
@@ -60,7 +67,9 @@ class Prober:
 
     def run(self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, kind: str) -> None:
         """One beat of one worker."""
-        probe, count, instance = spec.get(f"{kind}Probe"), container.probes.get(kind), container.running
+        probe, count = spec.get(f"{kind}Probe"), container.probes.get(kind)
+        # While a pod is being stopped its worker goes on: what it knows is that the container runs.
+        instance = container.current if state.terminating and not state.finished else container.running
         if not probe or count is None or instance is None or count.held:
             return
         if "deletionTimestamp" in pod["metadata"] and kind != "readiness":
@@ -68,10 +77,16 @@ class Prober:
         if kind == "startup" and instance.started:
             return
         self._next(pod, spec, count, kind)
+        if self.kubelet.clock.now() < instance.started_at + timing.STARTED - 1e-9:
+            # The status, which a worker goes by, does not know of the container yet.
+            return
         # The status knows the start to the second only.
         if int(self.kubelet.clock.now() - int(instance.started_at)) < int(probe.get("initialDelaySeconds") or 0):
             return
-        if kind != "startup" and not instance.started:
+        if kind != "startup" and not instance.started and instance.running:
+            return
+        if instance.finished_at is not None and all(c.running is None for c in state.containers.values()):
+            self._hangs(pod, spec, container, kind)
             return
         result = self.kubelet.control.runtime.probe(pod, spec, probe)
         if not result.ok:
@@ -86,6 +101,26 @@ class Prober:
         field, default = ("successThreshold", 1) if result.ok else ("failureThreshold", 3)
         if count.run >= int(probe.get(field) or default):
             self._settled(pod, spec, state, container, instance, kind, result.ok)
+
+    def _hangs(self, pod: Obj, spec: Obj, container: ContainerState, kind: str) -> None:
+        """The pod's network is gone: nobody answers, which is told when the time for it is over, pod or no pod."""
+        probe = spec[f"{kind}Probe"]
+        text = unanswered(pod, spec, probe)
+        if text:
+            tag = f"{HANGING} {kind} {spec['name']}"
+            message = f"{kind.capitalize()} probe failed: {text}"
+            self.hanging[key_of(pod), tag] = (pod, f"spec.{container.group}{{{spec['name']}}}", message)
+            self.kubelet.wake_pod(pod, self.kubelet.clock.now() + float(probe.get("timeoutSeconds") or 1), tag)
+
+    def gives_up(self, key: tuple[str, str], tag: str) -> None:
+        """The time for an answer that never came is over."""
+        pod, where, message = self.hanging.pop((key, tag))
+        kubelet = self.kubelet
+        if kubelet.store.get("namespaces", "", key[0]) is not None:
+            node = pod["spec"].get("nodeName", "")
+            kubelet.control.events.record(
+                pod, "Warning", "Unhealthy", message, kubelet.component, host=node, field_path=where
+            )
 
     def _settled(
         self, pod: Obj, spec: Obj, state: PodState, container: ContainerState, instance: Instance, kind: str, ok: bool

@@ -100,7 +100,8 @@ class Starter:
             return
         state.mounted = True
         state.workers_at = now
-        self.kubelet.wake_pod(pod, now + timing.SANDBOX * (0.85 + 0.4 * spread(state.uid)), "sandbox")
+        at = now + timing.SANDBOX * (0.85 + 0.4 * spread(state.uid))
+        self.kubelet.wake_pod(pod, self.kubelet.pace.sandbox(pod, at, now + timing.SANDBOX_LEAST), "sandbox")
 
     def _address(self, node: str) -> str:
         stored = self.kubelet.store.get("nodes", "", node)
@@ -191,7 +192,9 @@ class Starter:
             return
         state.finishing = True
         self.kubelet.ender.stop_all(pod, state, None)
-        self.kubelet.wake_pod(pod, self.kubelet.clock.now() + 1.1, "finish")
+        now = self.kubelet.clock.now()
+        at = self.kubelet.pace.notice(pod, now + 1.1, now + timing.NOTICE_LEAST, len(state.unwritten))
+        self.kubelet.wake_pod(pod, at, "finish")
 
     def _initialise(self, pod: Obj, state: PodState) -> bool | None:
         """Go through the init containers: True when one failed to start, False when all are done, None to wait."""
@@ -228,8 +231,9 @@ class Starter:
             at = now + 0.25 + 0.75 * spread(state.uid, "sandbox") * timing.RELIST
         else:
             waits = [c.retry_at - now for c in state.containers.values() if c.retry_at > now]
-            delay = timing.lengthened(min([timing.RETRY, *waits]), state.node, state.uid, state.passes)
-            at = timing.on_beat(now + delay, state.node)
+            least = min([timing.RETRY, *waits])
+            at = timing.on_beat(now + timing.lengthened(least, state.node, state.uid, state.passes), state.node)
+            at = self.kubelet.pace.retry(pod, at, now + least, now + least * timing.LONGEST + 1.0)
         self.kubelet.wake_pod(pod, at, "pass")
 
     def _start(self, pod: Obj, spec: Obj, state: PodState, container: ContainerState) -> bool | None:
@@ -240,13 +244,20 @@ class Starter:
         known = container.last if ended is not None and ended.killed_for == "restart" and not ended.seen else ended
         if ended is not None:
             ended.seen = True
-        if known is not None and container.pulling is None:
-            if self._backs_off(pod, spec, container, known, now):
-                return False
-            container.backoff.next(now)
-        outcome = kubelet.images.ensure(pod, spec, state, container)
-        if outcome != "ready":
-            return None if outcome == "busy" else False
+        if container.making is None:
+            if known is not None and container.pulling is None:
+                if self._backs_off(pod, spec, container, known, now):
+                    return False
+                container.backoff.next(now)
+            outcome = kubelet.images.ensure(pod, spec, state, container)
+            if outcome != "ready":
+                return None if outcome == "busy" else False
+            container.making = kubelet.pace.start(pod, spec["name"], now)
+            if container.making > now:
+                kubelet.wake_pod(pod, container.making, "pulled")
+        if container.making > now:
+            return None
+        container.making = None
         host = (pod.get("status") or {}).get("hostIP", "")
         try:
             env = environment(kubelet.store, pod, spec, state.ip, host)

@@ -97,6 +97,8 @@ class ContainerState:
     pull_error: tuple[str, str] | None = None
     #: When the container may be started again after it has crashed.
     retry_at: float = 0.0
+    #: The image is there and the container is being made: when it will run.
+    making: float | None = None
     #: The image being pulled: (reference, started, done).
     pulling: tuple[str, float, float] | None = None
     probes: dict[str, ProbeCount] = field(default_factory=dict)
@@ -142,6 +144,9 @@ class PodState:
     passes: int = 0
     #: The pod has run longer than its activeDeadlineSeconds.
     overdue: bool = False
+    #: Statuses that wait to be written, oldest first, and when the next one will be.
+    unwritten: tuple[Obj, ...] = ()
+    write_at: float = 0.0
 
     def clone(self) -> PodState:
         """Return an independent copy."""
