@@ -55,8 +55,8 @@ spec: $(VENV)/.dev ## the formal model of transactions, checked by SPIN, and wha
 rivals: $(VENV)/.dev ## two engines on one cluster for a thousand transactions, with SQLite and PostgreSQL
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_rivals.py
 
-kubectl-twins: $(VENV)/.dev ## the real kubectl on one cluster, compiled writes on its twin: all cases, and hundreds at random
-	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/cluster/test_twins.py
+kubectl-twins: $(VENV)/.dev ## the real kubectl beside compiled commands: all cases, hundreds at random, all recorded reads
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/cluster/test_twins.py tests/cluster/test_reads_golden.py
 
 measure-transactions: $(VENV)/.dev ## what journal, lock, rehearsal and proof cost per write
 	$(BIN)/python benchmarks/transactions.py --check

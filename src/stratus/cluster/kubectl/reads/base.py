@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from stratus.cluster.base import ClusterPrinter, ClusterReader, ClusterRehearser
+from stratus.errors import ClusterError
 from stratus.kit.clock import Clock
 from stratus.model.actions import ApiRead
 from stratus.model.base import Json, Noun
@@ -40,6 +42,10 @@ class ReadAnswer(Noun):
 
 class Failed(Exception):
     """A read that kubectl would end with an error; the message is what it would say."""
+
+    def __init__(self, said: str, exit_code: int = 1) -> None:
+        super().__init__(said)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,19 @@ class Look:
 def not_found(resource: ApiResource, name: str) -> str:
     """Return what is said of an object that does not exist."""
     return f'Error from server (NotFound): {resource.full_name} "{name}" not found'
+
+
+def bare(obj: Json) -> Json:
+    """Return an object without the record of who owns which field."""
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+
+
+def said_by_server(error: ClusterError) -> str:
+    """Return what kubectl says of an error answer."""
+    return f"Error from server ({error.reason or error.status}): {_REQUEST.sub('', str(error))}"
+
+
+_REQUEST = re.compile(r" \((?:GET|POST|PATCH|PUT|DELETE) /\S+\)\.?$")
 
 
 def without_secrets(obj: Any) -> Any:

@@ -87,7 +87,8 @@ def _rights(look: Look) -> ReadAnswer:
                 name = f"{plural}.{group}{slash}{sub}" if group else resource
                 rows.append([name, "[]", _bracketed(rule.get("resourceNames")), _bracketed(rule.get("verbs"))])
     for rule in rules.get("nonResourceRules") or ():
-        rows.append(["", _bracketed(rule.get("nonResourceURLs")), "[]", _bracketed(rule.get("verbs"))])
+        urls = rule.get("nonResourceURLs") or ()
+        rows += [["", f"[{url}]", "[]", _bracketed(rule.get("verbs"))] for url in urls]
     header = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]
     said = "warning: the list may be incomplete" if rules.get("incomplete") else ""
     return ReadAnswer(text=table(header, rows, headers=not look.on("no-headers")), complaint=said)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stratus.cluster.kubectl.reads import describing_nodes, describing_services, describing_workloads
-from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, not_found, without_secrets
+from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, not_found, said_by_server, without_secrets
 from stratus.cluster.kubectl.reads.columns import tabbed
 from stratus.cluster.kubectl.reads.events import event_table
 from stratus.cluster.kubectl.reads.podtext import Lines, indent, notes, several
@@ -20,13 +20,13 @@ _KINDS: dict[tuple[str, str], Describer] = {
     **describing_services.DESCRIBERS,
     **describing_nodes.DESCRIBERS,
 }
-_WITHOUT_EVENTS = frozenset({"ConfigMap", "Secret", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Event",
+_WITHOUT_EVENTS = frozenset({"Secret", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Event",
                              "NetworkPolicy", "ResourceQuota", "LimitRange", "Namespace"})  # fmt: skip
 
 
 def run(look: Look) -> ReadAnswer:
     """Run `describe`."""
-    blocks: list[str] = []
+    meant: list[Json] = []
     complaints: list[str] = []
     for target in look.read.targets:
         try:
@@ -35,13 +35,14 @@ def run(look: Look) -> ReadAnswer:
             complaints.append(str(failed))
             continue
         except ClusterError as error:
-            complaints.append(
-                f"Error from server ({error.reason or error.status}): {str(error).partition(' (GET ')[0]}"
-            )
+            complaints.append(said_by_server(error))
             continue
-        blocks += [describe(look, obj) for obj in found]
+        meant += found
+    blocks = [describe(look, obj, events=len(meant) == 1) for obj in meant]
     none = ""
-    if not blocks and not complaints:
+    if len(meant) > 1 and look.on("show-events", True):
+        none = "(events are shown when one object is described)"
+    elif not blocks and not complaints:
         none = f"No resources found in {look.read.namespace} namespace."
     return ReadAnswer(
         text="\n\n".join(blocks), complaint="\n".join(complaints) or none, exit_code=1 if complaints else 0
@@ -60,12 +61,12 @@ def _meant(look: Look, target: ObjectRef) -> list[Json]:
         return found
 
 
-def describe(look: Look, obj: Json) -> str:
+def describe(look: Look, obj: Json, *, events: bool = True) -> str:
     """Return the description of one object."""
     group = obj["apiVersion"].rpartition("/")[0]
     known = _KINDS.get((group, obj["kind"]))
     lines = known(look, obj) if known else generic(obj)
-    if look.on("show-events", True) and obj["kind"] not in _WITHOUT_EVENTS:
+    if events and look.on("show-events", True) and obj["kind"] not in _WITHOUT_EVENTS:
         lines += event_lines(look, obj)
     return tabbed("\n".join(lines)).rstrip("\n") + "\n"
 
@@ -107,7 +108,7 @@ def _tree(value: Any) -> Lines:
             for one in held:
                 lines += indent(_tree(one)) if isinstance(one, dict) else [f"  {one}"]
         else:
-            text = str(held).lower() if isinstance(held, bool) else str(held)
+            text = "<nil>" if held is None else str(held).lower() if isinstance(held, bool) else str(held)
             lines.append(f"{title}:\t{text}")
     return lines
 
@@ -121,4 +122,7 @@ def _title(key: str) -> str:
         new = char.isupper() and at and (not key[at - 1].isupper() or (at + 1 < len(key) and key[at + 1].islower()))
         words += f" {char}" if new else char
     words = words[0].upper() + words[1:]
-    return "UID" if words == "Uid" else words
+    return " ".join(_ACRONYMS.get(word, word) for word in words.split(" "))
+
+
+_ACRONYMS = {"Uid": "UID", "Api": "API", "Url": "URL", "Uids": "UIDs"}

@@ -253,6 +253,33 @@ def _failed(obj: Json) -> Lines:
     return [f"{c['type']}:\t{c['status']} {c.get('reason', '')}: {c.get('message', '')}" for c in bad]
 
 
+def cron_job(look: Look, obj: Json) -> Lines:
+    """Describe a CronJob."""
+    spec, status = obj["spec"], obj.get("status") or {}
+    made = dig(spec, "jobTemplate", "spec", default={})
+
+    def said(value: object) -> object:
+        return "<unset>" if value is None else value
+
+    lines = [*_head(obj), *_marks(obj), f"Schedule:\t{spec.get('schedule', '')}"]
+    lines.append(f"Time Zone:\t{said(spec.get('timeZone'))}")
+    lines.append(f"Concurrency Policy:\t{spec.get('concurrencyPolicy', '')}")
+    lines.append(f"Suspend:\t{bool(spec.get('suspend'))}")
+    lines.append(f"Successful Job History Limit:\t{said(spec.get('successfulJobsHistoryLimit'))}")
+    lines.append(f"Failed Job History Limit:\t{said(spec.get('failedJobsHistoryLimit'))}")
+    deadline = spec.get("startingDeadlineSeconds")
+    lines.append(f"Starting Deadline Seconds:\t{'<unset>' if deadline is None else f'{deadline}s'}")
+    lines.append(f"Selector:\t{selector_text(made['selector']) if made.get('selector') else '<unset>'}")
+    lines.append(f"Parallelism:\t{said(made.get('parallelism'))}")
+    lines.append(f"Completions:\t{said(made.get('completions'))}")
+    if made.get("activeDeadlineSeconds") is not None:
+        lines.append(f"Active Deadline Seconds:\t{made['activeDeadlineSeconds']}s")
+    lines += pod_template(made.get("template") or {})
+    lines.append(f"Last Schedule Time:\t{written(status.get('lastScheduleTime'))}")
+    active = ", ".join(str(one.get("name")) for one in status.get("active") or ())
+    return [*lines, f"Active Jobs:\t{active or '<none>'}"]
+
+
 DESCRIBERS: dict[tuple[str, str], Callable[[Look, Json], Lines]] = {
     ("", "Pod"): pod,
     ("apps", "Deployment"): deployment,
@@ -261,4 +288,5 @@ DESCRIBERS: dict[tuple[str, str], Callable[[Look, Json], Lines]] = {
     ("apps", "StatefulSet"): stateful_set,
     ("apps", "DaemonSet"): daemon_set,
     ("batch", "Job"): job,
+    ("batch", "CronJob"): cron_job,
 }

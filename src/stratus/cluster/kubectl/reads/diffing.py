@@ -6,8 +6,10 @@ import copy
 import difflib
 
 from stratus.cluster.kubectl.context import APPLY, JSON_PATCH, STRATEGIC, rules, strategic_type
-from stratus.cluster.kubectl.reads.base import Look, ReadAnswer, without_secrets
+from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, said_by_server, without_secrets
 from stratus.cluster.kubectl.reads.getting import as_yaml
+from stratus.cluster.kubectl.verbs.applying import LAST_APPLIED
+from stratus.errors import ClusterError
 from stratus.kit.patches import merge_apply, strategic_apply
 from stratus.model.actions import ApiWrite
 from stratus.model.base import Json
@@ -22,18 +24,32 @@ def run(look: Look) -> ReadAnswer:
         words, namespace=look.read.namespace, reader=look.reader, manifest=look.option("manifest"), clock=look.clock
     )
     parts: list[str] = []
-    for write in compiled.writes:
+    for write in map(_unnoted, compiled.writes):
         live = look.reader.get(write.target) or {}
-        if look.rehearser is not None:
-            merged = look.rehearser.dry_run(write)
-        else:
-            merged = _merged(live, write)
+        try:
+            merged = _merged(live, write) if look.rehearser is None else look.rehearser.dry_run(write)
+        except ClusterError as error:
+            raise Failed(said_by_server(error), 2) from error
         parts += _difference(write, live, merged)
     said = "" if look.rehearser is not None or not parts else "(merged here; the server's defaults are not filled in)"
     return ReadAnswer(text="".join(parts), complaint=said, exit_code=1 if parts else 0)
 
 
 _PASSED = ("server-side", "force-conflicts", "field-manager")
+
+
+def _unnoted(write: ApiWrite) -> ApiWrite:
+    """Return a write without the record that an apply keeps of itself: a diff does not show it."""
+    body = copy.deepcopy(write.body)
+    meta = body.get("metadata")
+    notes = (meta or {}).get("annotations")
+    if isinstance(meta, dict) and isinstance(notes, dict) and LAST_APPLIED in notes:
+        del notes[LAST_APPLIED]
+        if not notes:
+            del meta["annotations"]
+        if not meta:
+            del body["metadata"]
+    return write.model_copy(update={"body": body})
 
 
 def _merged(live: Json, write: ApiWrite) -> Json:

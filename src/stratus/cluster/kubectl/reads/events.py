@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer
+from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, bare
 from stratus.cluster.kubectl.reads.columns import table
 from stratus.cluster.kubectl.reads.podtext import Lines
 from stratus.cluster.kubectl.reads.spans import short
@@ -35,7 +35,7 @@ def run(look: Look) -> ReadAnswer:
     if look.option("output") in ("json", "yaml"):
         from stratus.cluster.kubectl.reads.getting import as_json, as_yaml
 
-        whole = {"apiVersion": "v1", "items": events, "kind": "List", "metadata": {}}
+        whole = {"apiVersion": "v1", "items": [bare(e) for e in events], "kind": "List", "metadata": {}}
         return ReadAnswer(text=as_json(whole) if look.option("output") == "json" else as_yaml(whole))
     now = look.clock.now()
     header = ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
@@ -68,6 +68,7 @@ def event_table(events: list[Json], now: float) -> Lines:
         source = dig(event, "source", "component") or event.get("reportingComponent") or ""
         host = dig(event, "source", "host")
         source = f"{source}, {host}" if host and source != "kubelet" else source
-        message = event_message(event).strip()
+        field = dig(event, "involvedObject", "fieldPath")
+        message = (f"{field}: " if field else "") + event_message(event).strip()
         lines.append(f"  {event.get('type', '')}\t{event.get('reason', '')}\t{seen(event, now)}\t{source}\t{message}")
     return lines

@@ -62,7 +62,8 @@ def _fields(schema: Json, schemas: Json, *, deep: bool, indent: int, seen: tuple
             if title not in seen and inner.get("properties"):
                 lines += _fields(inner, schemas, deep=True, indent=indent + 2, seen=(*seen, title) if title else seen)
             continue
-        lines += [*(f"{' ' * indent}{line}" for line in _enum(held)), *_wrapped(_described(held, schemas), 4), ""]
+        allowed = [f"{' ' * indent}enum: {', '.join(map(str, held['enum']))}"] if held.get("enum") else []
+        lines += [*allowed, *_wrapped(_described(held, schemas), 4), ""]
     return lines
 
 
@@ -110,7 +111,7 @@ def _type(held: Json, schemas: Json) -> str:
         target = schemas.get(name) or {}
         plain = target.get("type") in ("string", "integer", "number", "boolean")
         short = name.rpartition(".")[2]
-        return str(target["type"]) if plain and short not in ("Quantity", "IntOrString", "Time") else short
+        return str(target["type"]) if plain and short not in ("Quantity", "IntOrString") else short
     if held.get("x-kubernetes-int-or-string"):
         return "IntOrString"
     return str(held.get("type") or "Object").replace("object", "Object")

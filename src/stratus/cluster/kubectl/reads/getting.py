@@ -10,7 +10,15 @@ from typing import Any
 import yaml
 
 from stratus.cluster.kubectl.context import refuse
-from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, not_found, without_secrets
+from stratus.cluster.kubectl.reads.base import (
+    Failed,
+    Look,
+    ReadAnswer,
+    bare,
+    not_found,
+    said_by_server,
+    without_secrets,
+)
 from stratus.cluster.kubectl.reads.columns import table
 from stratus.cluster.kubectl.reads.jsonpath import render, shown, values
 from stratus.cluster.kubectl.reads.spans import age
@@ -27,7 +35,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+    tag = "tag:yaml.org,2002:str"
+    # Plain, it would be read as a number, a date, a truth.
+    other = dumper.resolve(yaml.ScalarNode, value, (True, False)) != tag  # type: ignore[no-untyped-call]
+    return dumper.represent_scalar(tag, value, style="|" if "\n" in value else '"' if other else None)
 
 
 _Dumper.add_representer(str, _text)
@@ -80,9 +91,7 @@ def _answer(text: str, complaints: Sequence[str], *, none: str = "") -> ReadAnsw
 
 
 def _clean(obj: Json, managed: bool) -> Json:
-    if managed:
-        return obj
-    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+    return obj if managed else bare(obj)
 
 
 def _ref(obj: Json) -> ObjectRef:
@@ -112,12 +121,8 @@ def _objects(look: Look) -> tuple[list[Json], list[str]]:
         except Failed as failed:
             complaints.append(str(failed))
         except ClusterError as error:
-            complaints.append(_server_error(error))
+            complaints.append(said_by_server(error))
     return found, complaints
-
-
-def _server_error(error: ClusterError) -> str:
-    return f"Error from server ({error.reason or error.status}): {str(error).partition(' (GET ')[0]}"
 
 
 def _tables(look: Look, *, wide: bool) -> ReadAnswer:
@@ -139,7 +144,7 @@ def _tables(look: Look, *, wide: bool) -> ReadAnswer:
                     complaints.append(not_found(resource, target.name))
                 continue
             except ClusterError as error:
-                complaints.append(_server_error(error))
+                complaints.append(said_by_server(error))
                 continue
             definitions = definitions or columns
             rows += more
@@ -155,7 +160,7 @@ def _tables(look: Look, *, wide: bool) -> ReadAnswer:
 
 def _rows(look: Look, resource: ApiResource, target: ObjectRef) -> tuple[list[Json], list[Json]]:
     """Return column definitions and rows, by the server or, where it lays nothing out, of names and ages."""
-    printer = look.printer()
+    printer = look.printer() if look.on("server-print", True) else None
     kind = f"{target.api_version}/{target.kind}"
     space = (target.namespace if target.name else None if look.everywhere else look.read.namespace) or None
     space = space if resource.namespaced else None
@@ -210,7 +215,7 @@ def _cell(value: Any) -> str:
 
 def _rank(path: str, obj: Json) -> tuple[int, Any]:
     """Order by a path: what lacks it first, numbers as numbers, text as text."""
-    found = values(path, obj)
+    found = [v for v in values(path, obj) if v is not None]
     if not found:
         return (0, "")
     if isinstance(found[0], int | float):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, not_found
+from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, not_found, said_by_server
 from stratus.cluster.kubectl.reads.describing_workloads import selector_text
 from stratus.cluster.kubectl.reads.spans import seconds
 from stratus.errors import ClusterError
@@ -28,7 +28,7 @@ def run(look: Look) -> ReadAnswer:
             try:
                 lines, complaint = _log(look, pod, name)
             except ClusterError as error:
-                lines, complaint = [], f"Error from server ({error.reason}): {str(error).partition(' (GET ')[0]}"
+                lines, complaint = [], said_by_server(error)
             if complaint:
                 said.append(complaint)
                 code = code if look.on("ignore-errors") else 1

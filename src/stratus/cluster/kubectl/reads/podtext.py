@@ -35,7 +35,7 @@ def notes(pairs: dict[str, Any] | None) -> Lines:
         if "\n" in text or len(key) + len(text) > 138:
             shown += [
                 f"{key}:",
-                *(f"  {line if len(line) <= 140 else line[:140] + '...'}" for line in text.split("\n")),
+                *(f"  {line if len(line) <= 140 else line[:138] + '...'}" for line in text.split("\n")),
             ]
         else:
             shown.append(f"{key}: {text}")

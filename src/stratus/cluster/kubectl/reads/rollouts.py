@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer
+from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, bare
 from stratus.cluster.kubectl.reads.columns import tabbed
 from stratus.cluster.kubectl.reads.getting import as_json, as_yaml
 from stratus.cluster.kubectl.reads.podtext import pod_template
@@ -117,8 +117,8 @@ def history(look: Look) -> ReadAnswer:
                 raise Failed(f"error: unable to find the specified revision {wanted}")
             holder = revisions[int(wanted)]
             if look.option("output") in ("yaml", "json"):
-                bare = {**holder, "metadata": {k: v for k, v in holder["metadata"].items() if k != "managedFields"}}
-                blocks.append(as_json(bare) if look.option("output") == "json" else as_yaml(bare))
+                shown = bare(holder)
+                blocks.append(as_json(shown) if look.option("output") == "json" else as_yaml(shown))
                 continue
             blocks.append(
                 tabbed("\n".join([f"{title} with revision #{wanted}", *pod_template(_template(obj, holder))])) + "\n"

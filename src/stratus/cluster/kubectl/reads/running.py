@@ -8,7 +8,7 @@ from importlib import import_module
 from stratus.cluster.base import ClusterReader, ClusterRehearser
 from stratus.cluster.kubectl.compiler import compile_command
 from stratus.cluster.kubectl.context import refuse
-from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, UsageOf
+from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, UsageOf, said_by_server
 from stratus.errors import ClusterError
 from stratus.kit.clock import Clock, SystemClock
 from stratus.kit.text import redact
@@ -54,7 +54,7 @@ def run_command(
     try:
         compiled = compile_command(line, namespace=namespace, reader=reader, manifest=manifest, clock=clock)
     except ClusterError as error:
-        return _failed(str(error))
+        return _failed(said_by_server(error))
     if compiled.writes or not compiled.reads:
         raise refuse("not_a_read", f"`{compiled.verb}` changes something", "only look: use get, describe, logs, events")
     (read,) = compiled.reads
@@ -92,15 +92,15 @@ def run_read(
     try:
         answer = runner(look)
     except Failed as failed:
-        return _failed(str(failed))
+        return _failed(str(failed), failed.exit_code)
     except ClusterError as error:
-        return _failed(f"Error from server ({error.reason or error.status}): {str(error).partition(' (GET ')[0]}")
+        return _failed(said_by_server(error))
     text, cut = cut_to(redact(answer.text), most, from_end=read.verb in _FROM_THE_END)
     return answer.model_copy(update={"text": text, "complaint": redact(answer.complaint), "cut": cut})
 
 
-def _failed(said: str) -> ReadAnswer:
-    return ReadAnswer(complaint=redact(said), exit_code=1)
+def _failed(said: str, code: int = 1) -> ReadAnswer:
+    return ReadAnswer(complaint=redact(said), exit_code=code)
 
 
 def cut_to(text: str, most: int, *, from_end: bool = False) -> tuple[str, bool]:
