@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stratus.cluster.base import ClusterReader, ClusterRehearser
+from stratus.cluster.base import ClusterPrinter, ClusterReader, ClusterRehearser
 from stratus.cluster.kube import KubeCluster
 from stratus.cluster.writer import ClusterWriter
 from stratus.errors import AlreadyExists, Conflict, Invalid, NotFound, UnknownNameError
@@ -100,8 +100,10 @@ def test_the_ports_are_separate_and_the_reader_cannot_write(cluster: KubeCluster
     assert isinstance(cluster.rehearser, ClusterRehearser)
     assert isinstance(cluster.writer, ClusterWriter)
     assert len({id(cluster.reader), id(cluster.rehearser), id(cluster.writer)}) == 3
+    assert isinstance(cluster.reader, ClusterPrinter)
     public = {name for name, _ in inspect.getmembers(cluster.reader) if not name.startswith("_")}
-    assert public == {"identity", "resources", "resource", "get", "list", "logs", "can_i"}
+    reading = {"identity", "resources", "resource", "get", "list", "logs", "can_i"}
+    assert public == reading | {"table", "part", "openapi", "rules", "can_reach"}
     assert not isinstance(cluster.rehearser, ClusterWriter)
 
 

@@ -241,10 +241,12 @@ def _take_one(
 def _refuse_flag(word: str, verb: str) -> NoReturn:
     name = word.lstrip("-").partition("=")[0]
     known = grammar().verbs.get(verb)
-    hint = known.declined.get(name if word.startswith("--") else name[:1]) if known else None
+    name = name if word.startswith("--") else name[:1]
+    group = grammar().forbidden.get(name)
+    code = "interactive" if group == "interactive" else "forbidden_flag"
+    hint = known.declined.get(name) if known else None
     if hint:
-        raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code="forbidden_flag", hint=hint)
-    group = grammar().forbidden.get(name if word.startswith("--") else name[:1])
+        raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code=code, hint=hint)
     if group:
         hints = {
             "declined": grammar().instead.get(name, ""),
@@ -253,7 +255,6 @@ def _refuse_flag(word: str, verb: str) -> NoReturn:
             "raw": "name the object instead",
             "interactive": "leave it out; nobody sits at a terminal here",
         }
-        code = "interactive" if group == "interactive" else "forbidden_flag"
         raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code=code, hint=hints[group])
     shown = ", ".join(f"--{f}" for f in sorted(known.flags)) if known else "--namespace"
     raise CommandRefused(
