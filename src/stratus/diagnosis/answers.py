@@ -70,14 +70,21 @@ class CommandAnswer(BaseModel):
     command: str = Field(max_length=1000)
 
 
-def diagnosis_answer(open_ids: tuple[str, ...], objects: tuple[str, ...]) -> type[DiagnosisAnswer]:
-    """Return the schema for a diagnosis among these hypotheses, with NEW only when there are objects to name."""
+def diagnosis_answer(
+    open_ids: tuple[str, ...], objects: tuple[str, ...], *, look: bool = False
+) -> type[DiagnosisAnswer]:
+    """Return the schema for a diagnosis among these hypotheses, with NEW only when there are objects to name.
+
+    `look` adds the wish to see more first, as commands that read.
+    """
     best = (*open_ids, *((NEW,) if objects else ()), NONE)
     ids = _literal(open_ids or (NONE,))
     fields: dict[str, Any] = {
         "best": (_literal(best), ...),
         "rejected": (list[ids], []),  # type: ignore[valid-type]
     }
+    if look:
+        fields["look"] = (list[str], Field(default=[], max_length=6))
     if not objects:
         return create_model("DiagnosisAnswer", __base__=DiagnosisAnswer, **fields)
     fields["new_fault"] = (_literal(FAULTS) | None, None)

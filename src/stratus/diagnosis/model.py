@@ -18,6 +18,7 @@ from stratus.diagnosis.answers import (
     plan_answer,
 )
 from stratus.diagnosis.base import Reasoner
+from stratus.diagnosis.looking import LookingGlass
 from stratus.diagnosis.prompts import prompt
 from stratus.diagnosis.prompts.rendering import command_lines, diagnosis_lines, fenced, observed_objects, plan_lines
 from stratus.errors import BudgetSpent, ModelUnreachable, ReasoningError, StratusError
@@ -58,16 +59,25 @@ class ModelReasoner:
         solid: confidence from which a finding of the rules is settled enough that the model may only order and reject;
             a cause of its own is asked for when there is no such finding left. More than 1.0: always. Weak models
             like to invent, and trying a solid finding first costs at most one undo.
+        glass: lets the model look at the cluster before it decides; None: it has what it is shown.
     """
 
     def __init__(
-        self, thinker: Thinker, rules: RulesBrain, name: str, *, prompt_tokens: int = 1500, solid: float = 0.6
+        self,
+        thinker: Thinker,
+        rules: RulesBrain,
+        name: str,
+        *,
+        prompt_tokens: int = 1500,
+        solid: float = 0.6,
+        glass: LookingGlass | None = None,
     ) -> None:
         self.name = name
         self._thinker = thinker
         self._rules = rules
         self._tokens = prompt_tokens
         self._solid = solid
+        self._glass = glass
         self._notes: list[str] = []
 
     @property
@@ -93,27 +103,47 @@ class ModelReasoner:
         if not open_ones and not objects:
             return base
         ids = tuple(h.id for h in open_ones)
-        schema = diagnosis_answer(ids, objects)
-        question = prompt(
-            "diagnose",
-            round=str(case.round),
-            data=fenced(diagnosis_lines(case, base.hypotheses), self._tokens),
-            choices=", ".join((*ids, *((NEW,) if objects else ()), NONE)),
-            extension=(
-                "NEW = the evidence contradicts all of them: then `new_fault` and `new_object` from the values below. "
-                "NONE = no repair is worth trying."
-                if objects
-                else "NONE = no repair is worth trying."
-            ),
-        )
         try:
-            answer = self._thinker.ask(schema, system=prompt("system"), prompt=question)
+            answer = self._weighed(case, base, ids, objects)
         except _FAILED as error:
             if isinstance(error, ModelUnreachable) and case.round == 1 and not self.usage().model_calls:
                 raise
             note = self._note(error)
             return base.model_copy(update={"reasoning": f"{note} {base.reasoning}".strip()})
         return _decided(base, answer, case)
+
+    def _weighed(self, case: Case, base: Diagnosis, ids: tuple[str, ...], objects: tuple[str, ...]) -> DiagnosisAnswer:
+        """Ask which hypothesis it is; the model may look at the cluster some times before it says."""
+        space = next(iter(case.observation.namespaces), "default")
+        asked: list[str] = []
+        seen: list[str] = []
+        left = self._glass.times if self._glass is not None else 0
+        while True:
+            extension = [
+                "NEW = the evidence contradicts all of them: then `new_fault` and `new_object` from the values below."
+                if objects
+                else "",
+                "NONE = no repair is worth trying.",
+                prompt("look", namespace=space) if left else "",
+            ]
+            data = fenced(diagnosis_lines(case, base.hypotheses), self._tokens)
+            if seen:
+                data = f"{data}\n\nWhat you asked to see:\n{fenced(seen, self._tokens)}"
+            question = prompt(
+                "diagnose",
+                round=str(case.round),
+                data=data,
+                choices=", ".join((*ids, *((NEW,) if objects else ()), NONE)),
+                extension=" ".join(filter(None, extension)),
+            )
+            schema = diagnosis_answer(ids, objects, look=left > 0)
+            answer = self._thinker.ask(schema, system=prompt("system"), prompt=question)
+            wanted = [c for c in getattr(answer, "look", []) if c not in asked] if left else []
+            if self._glass is None or not wanted:
+                return answer
+            asked += wanted
+            seen += self._glass.look_at(wanted, space)
+            left -= 1
 
     def plan(self, case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
         """Return the plan the model chose or wrote, or the rules' own when the model fails; None when none is safe."""
