@@ -51,6 +51,21 @@ def test_a_measure_counts_the_cases_that_have_it() -> None:
     assert [f["case"] for f in found.data()["failing"]] == ["2", "3"]
 
 
+def test_parts_of_cases_are_added_up_and_told() -> None:
+    found = result(
+        outcome("1", parts={"sequences": (3, 4), "others": (1, 1)}),
+        outcome("2", parts={"sequences": (2, 2)}),
+        outcome("3", False, parts={"sequences": (0, 9)}, out_of_scope=True),
+    )
+    assert found.data()["parts"] == {
+        "sequences": {"total": 6, "passed": 5, "rate": 0.8333},
+        "others": {"total": 1, "passed": 1, "rate": 1.0},
+    }
+    assert "|  | sequences | 5 | 6 | 83.3% |  |" in page(Matrix(files=(found,)))
+    assert found.score.total == 2
+    assert "parts" not in result(outcome("1")).data()
+
+
 def test_a_passed_case_with_a_missed_measure_is_listed() -> None:
     found = result(outcome("1", measures={"indirect": False}), measures={"indirect": None})
     assert found.score.passed == 1

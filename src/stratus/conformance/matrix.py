@@ -23,6 +23,7 @@ class Outcome(Noun):
         passed: everything that its file measures agrees.
         reason: where it differs, shortened; why it was left out, for one out of scope.
         measures: what was measured apart, by name.
+        parts: what was counted within the case, by name: how much of it agrees, and how much there is.
         out_of_scope: it is not counted; `reason` argues why.
     """
 
@@ -31,6 +32,7 @@ class Outcome(Noun):
     passed: bool
     reason: str = ""
     measures: Mapping[str, bool] = Field(default_factory=dict)
+    parts: Mapping[str, tuple[int, int]] = Field(default_factory=dict)
     out_of_scope: bool = False
 
 
@@ -98,6 +100,12 @@ class FileResult(Noun):
             for name, least in self.measures.items()
         }
 
+    def parts(self) -> dict[str, Score]:
+        """Return what was counted within the cases, added up."""
+        names = list(dict.fromkeys(name for o in self.counted for name in o.parts))
+        found = {name: [o.parts[name] for o in self.counted if name in o.parts] for name in names}
+        return {n: Score(total=sum(t for _, t in pairs), passed=sum(p for p, _ in pairs)) for n, pairs in found.items()}
+
     def kinds(self) -> dict[str, Score]:
         """Return the score of each kind, sorted by kind."""
         names = sorted({o.kind for o in self.counted})
@@ -114,6 +122,9 @@ class FileResult(Noun):
         measured = self.measured()
         if measured:
             found["measures"] = {name: score.data() for name, score in measured.items()}
+        counted = self.parts()
+        if counted:
+            found["parts"] = {name: score.data() for name, score in counted.items()}
         found["kinds"] = {name: score.data() for name, score in self.kinds().items()}
         found["failing"] = [
             {

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from stratus.conformance.stories import Step, outline
 from stratus.sim.kubelet.pace import Pace
 from stratus.sim.kubelet.timing import STARTED
 from stratus.sim.store import Obj
@@ -64,6 +65,8 @@ class RecordedPace(Pace):
         #: By likeness, and whether the pods were marked for deletion.
         self._waiting: dict[tuple[str, bool], list[Moments]] = {}
         self._known: dict[tuple[str, bool], Moments] = {}
+        #: What pods went through without anybody seeing it: their last status, and the one that was never written.
+        self.unseen: set[Step] = set()
         self._read(records)
 
     def _read(self, records: Iterable[Json]) -> None:
@@ -136,6 +139,10 @@ class RecordedPace(Pace):
         moments, here = self._of(pod), at - self._begin
         left = moments.writes[moments.written :]
         return self._begin + left[0] + AFTER if left and here < left[0] <= here + MOST else at
+
+    def passed_over(self, pod: Obj, status: Obj) -> None:
+        """Keep what the machine's pace hides, so that it can be judged as well."""
+        self.unseen.add((outline(pod), outline({**pod, "status": status})))
 
     def wrote(self, pod: Obj, at: float) -> int:
         """Count a write, and tell how many recorded ones are due besides, or follow at once."""

@@ -28,6 +28,21 @@ it holds less than the recorded one did: objects that no recorded command change
 namespaces, and pods that never changed are made up. What controllers do besides what the command asks for is therefore
 told (`indirect`), and no share of it is asked for.
 
+The **lifecycles** were recorded on a busy machine, several scenarios at a time, and some of what they show hangs on
+how long a node took: a status that is replaced before it was written is never seen, and a container that starts slowly
+is met by what would otherwise have come later. Each scenario is therefore replayed twice, both times with the same one
+seed:
+
+- *at the recorded pace* (this decides whether it passes): moments are read off the recording, and nothing else. A
+  command has its effect when it had reached the server; a kubelet has a sandbox up, starts or stops a container, tries
+  again, notices an end and writes a status when the recorded one did, provided that this is not more than two seconds
+  later than it could. Which states, reasons and texts there are then is up to the emulation. What it passes through
+  without writing it must be a step that a pod made in one of the recordings;
+- *at its own pace* (measure `own pace`), at which nodes are as fast as they are when there is little to do.
+
+`sequences` counts the recorded sequences, of pods and of the events about one object, that came about; a scenario
+passes when all of its sequences did and no other.
+
 `stratus conformance --golden DIR --json FILE` writes the same as JSON. Its keys stay as they are; new ones may come.
 
 | key | meaning |
@@ -39,6 +54,7 @@ told (`indirect`), and no share of it is asked for.
 | `files.NAME` | one file of recordings: `total`, `passed`, `rate`, and `least` and `met` where a share is asked for |
 | `files.NAME.about` | what is compared |
 | `files.NAME.measures.NAME` | parts counted apart: `total`, `passed`, `rate`, `least`, `met` |
+| `files.NAME.parts.NAME` | what is counted within the cases (lifecycles: `sequences`, `sequences_own_pace`): `total`, `passed`, `rate` |
 | `files.NAME.kinds.KIND` | `total`, `passed`, `rate` per kind or group of commands |
 | `files.NAME.failing` | list of `case`, `kind`, `reason`, `measures`: cases in which something differs |
 | `files.NAME.out_of_scope` | list of `case`, `kind`, `reason`: cases not counted |
@@ -64,7 +80,7 @@ def _files(matrix: Matrix) -> str:
     lines = ["| file | measure | passed | of | rate | asked for |", "|---|---|--:|--:|--:|--:|"]
     for file in matrix.files:
         lines.append(_row(file.name, "all of it", file.score))
-        lines += [_row("", _words(name), score) for name, score in file.measured().items()]
+        lines += [_row("", _words(name), score) for name, score in {**file.measured(), **file.parts()}.items()]
     lines.append(_row("**together**", "", matrix.score))
     return "\n".join(lines) + "\n"
 

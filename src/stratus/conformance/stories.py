@@ -8,10 +8,13 @@ addresses made alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from stratus.conformance.words import LETTERS
+
+#: Two states of a pod, one after the other.
+Step = tuple[str, str]
 
 
 def alike(text: str) -> str:
@@ -48,6 +51,30 @@ def pod_state(pod: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
+def outline(pod: dict[str, Any]) -> str:
+    """Return the state of a pod without names and texts: phase, reasons and exit codes."""
+    status = pod.get("status", {})
+    parts = [status.get("phase", "?"), *(["deleting"] if "deletionTimestamp" in pod["metadata"] else [])]
+    for found in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        state, detail = next(iter(found["state"].items()))
+        words = [state, *(str(detail[key]) for key in ("reason", "exitCode") if key in detail)]
+        parts.append("/".join(words) + ("+ready" if found["ready"] else ""))
+    return " ".join(parts)
+
+
+def steps(records: Iterable[dict[str, Any]]) -> set[Step]:
+    """Return the steps from one state to the next, in outline, that recorded pods made."""
+    last: dict[str, str] = {}
+    found = set()
+    for record in records:
+        if record["type"] in ("ADDED", "MODIFIED") and record["kind"] == "Pod":
+            uid, now = record["object"]["metadata"]["uid"], outline(record["object"])
+            if uid in last and last[uid] != now:
+                found.add((last[uid], now))
+            last[uid] = now
+    return found
+
+
 def first_seen(items: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
 
@@ -65,6 +92,8 @@ class Story:
     def __init__(self) -> None:
         self.pods: dict[str, list[str]] = {}
         self.events: dict[tuple[str, str], list[str]] = {}
+        #: Steps that pods made and nobody could see.
+        self.unseen: set[Step] = set()
 
     def add(self, kind: str, change: str, obj: dict[str, Any]) -> None:
         if kind == "Pod":
@@ -94,9 +123,25 @@ def recorded(records: list[dict[str, Any]]) -> Story:
     return story
 
 
-def compare(ours: Story, theirs: Story) -> list[str]:
-    """Return the differences."""
-    problems = []
+def agreeing(ours: Story, theirs: Story) -> tuple[int, int]:
+    """Return how many of the recorded sequences, of pods and of events, came about here, and how many there are."""
+    pods, events = theirs.pod_paths(), theirs.event_paths()
+    here = ours.event_paths()
+    same = len(pods & ours.pod_paths()) + sum(len(paths & here.get(kind, set())) for kind, paths in events.items())
+    return same, len(pods) + sum(map(len, events.values()))
+
+
+def compare(ours: Story, theirs: Story, known: Collection[Step] = ()) -> list[str]:
+    """Return the differences.
+
+    Args:
+        ours: what happened here.
+        theirs: what was recorded.
+        known: steps that pods made in any recording; what nobody could see here must be one of them.
+    """
+    problems = [
+        f"pod step in no recording: {a} -> {b}" for a, b in sorted(ours.unseen) if a != b and (a, b) not in known
+    ]
     mine, real = ours.pod_paths(), theirs.pod_paths()
     problems += [f"pod path not in the recording: {' -> '.join(p)}" for p in sorted(mine - real)]
     problems += [f"pod path missing: {' -> '.join(p)}" for p in sorted(real - mine)]

@@ -36,6 +36,9 @@ class Pace:
         """Return when a status that was worked out at `at` reaches the API server."""
         return at
 
+    def passed_over(self, pod: Obj, status: Obj) -> None:
+        """A status of a pod was replaced before its turn; the pod is as it was last written."""
+
     def wrote(self, pod: Obj, at: float) -> int:
         """A status has been written: count it, and return how many more follow in the same moment."""
         return 0

@@ -39,9 +39,10 @@ class StatusWriter:
         if not state.unwritten:
             return
         kubelet, now = self.kubelet, self.kubelet.clock.now()
-        follow = kubelet.pace.wrote(pod, now)
-        waiting = state.unwritten[-1 - follow :]
-        status, state.unwritten = waiting[0], waiting[1:]
+        first = max(0, len(state.unwritten) - 1 - kubelet.pace.wrote(pod, now))
+        for status in state.unwritten[:first]:
+            kubelet.pace.passed_over(pod, status)
+        status, state.unwritten = state.unwritten[first], state.unwritten[first + 1 :]
         pod = kubelet.store.update("pods", with_status(pod, _joined(pod, status)))
         if state.unwritten:
             state.write_at = kubelet.pace.write(pod, now)
