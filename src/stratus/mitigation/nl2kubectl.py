@@ -28,9 +28,10 @@ def write_commands(
         refusals: what lint said about the commands of the round before; empty in the first round.
     """
     refused = {refusal.command for refusal in refusals if refusal.command}
+    idle = any(r.code == "no_effect" and not r.command for r in refusals)  # of the plan as a whole
     steps: list[ActionStep] = []
     for step in plan.steps:
-        again = _concerned(step, refused)
+        again = idle or _concerned(step, refused)
         if step.command and not again:
             steps += _one_each(step, step.command)
             continue

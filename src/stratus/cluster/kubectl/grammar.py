@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any, NoReturn
@@ -148,10 +149,12 @@ def _take_verb(words: list[str], namespaces: list[str]) -> tuple[Verb, list[str]
 def _unknown(spoken: str) -> CommandRefused:
     family = sorted(v for v in grammar().verbs if v.partition(" ")[0] == spoken.partition(" ")[0])
     known = family or sorted({v.partition(" ")[0] for v in grammar().verbs})
+    near = get_close_matches(spoken, grammar().verbs, 1, 0.7)
+    meant = f"write `kubectl {near[0]}`; " if near else ""
     return CommandRefused(
         f"`{spoken}` is not a kubectl command that is understood here",
         code="unknown_verb",
-        hint="use one of: " + ", ".join(known),
+        hint=f"{meant}use one of: " + ", ".join(known),
     )
 
 
@@ -257,12 +260,14 @@ def _refuse_flag(word: str, verb: str) -> NoReturn:
         }
         raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code=code, hint=hints[group])
     shown = ", ".join(f"--{f}" for f in sorted(known.flags)) if known else "--namespace"
+    near = get_close_matches(name, known.flags, 1, 0.7) if known else []
+    meant = f"write --{near[0]}; " if near else ""
     raise CommandRefused(
         f"`kubectl {verb}` has no flag {word.partition('=')[0]} here"
         if verb
         else f"Unknown flag {word} before the verb",
         code="unknown_flag",
-        hint=f"use only: --namespace, {shown}" if known else "begin with the verb, such as `kubectl get pods`",
+        hint=f"{meant}use only: --namespace, {shown}" if known else "begin with the verb, such as `kubectl get pods`",
     )
 
 

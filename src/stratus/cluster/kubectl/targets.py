@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from stratus.cluster.kubectl.context import Context, Found, refuse
 from stratus.cluster.kubectl.manifests import objects_of
+from stratus.errors import ClusterError, UnknownNameError
 from stratus.model.refs import ApiResource
 
 
@@ -103,11 +105,28 @@ def _existing(ctx: Context, wanted: Sequence[Found], missing_ok: bool) -> tuple[
             raise refuse(
                 "not_found",
                 f"{want} does not exist" + (f" in namespace {want.ref.namespace}" if want.ref.namespace else ""),
-                "check name and namespace",
+                _like(ctx, want),
             )
     if len({(*f.ref.key, f.ref.api_version) for f in found}) < len(found):
         raise refuse("ambiguous_objects", "An object is named twice", "name each object once")
     return tuple(found)
+
+
+def _like(ctx: Context, want: Found) -> str:
+    """Say which objects of a kind there are where one was not found, the most alike first."""
+    kind = f"{want.resource.api_version}/{want.resource.kind}"
+    try:
+        there = [o["metadata"]["name"] for o in ctx.reader.list(kind, want.ref.namespace or None)]
+    except (ClusterError, UnknownNameError):
+        return "check name and namespace"
+    if not there:
+        return "check name and namespace: there is none of that kind"
+    near = get_close_matches(want.ref.name, there, _MOST_NAMES, 0.6)
+    names = [*near, *sorted(set(there) - set(near))][:_MOST_NAMES]
+    return f"check name and namespace; there {'is' if len(there) == 1 else 'are'}: {', '.join(names)}"
+
+
+_MOST_NAMES = 6
 
 
 def _listed(ctx: Context, resource: ApiResource) -> list[Found]:
