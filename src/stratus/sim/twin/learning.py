@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from stratus.kit.kube import PULL_REASONS, created, moment, pod_finished, terminating
+from stratus.kit.kube import CONFIG_REASONS, PULL_REASONS, START_REASONS, created, moment, pod_finished, terminating
 from stratus.sim.controllers.common import controller_ref
 from stratus.sim.controllers.deployment import revision_of
 from stratus.sim.store import Obj
@@ -92,11 +92,12 @@ def _pod(lesson: Lesson, pod: Obj, lookup: Lookup, services: Mapping[str, list[s
             continue
         node = spec.get("nodeName", "")
         waiting = (row.get("state") or {}).get("waiting") or {}
-        if row.get("imageID") and container.get("image"):
+        if row.get("imageID") or waiting.get("reason") in (CONFIG_REASONS | START_REASONS):
             lesson.running.setdefault(node, set()).add(container["image"])
-        elif waiting.get("reason") in PULL_REASONS:
+        elif waiting.get("reason") in PULL_REASONS - {"InvalidImageName"}:
             lesson.unpulled.append((pod, container["image"], _pull_error(waiting)))
-        manner = observed(row, container, now, init=container in inits and container.get("restartPolicy") != "Always")
+        ends = container in inits or spec.get("restartPolicy", "Always") != "Always"
+        manner = observed(row, container, now, stays=container.get("restartPolicy") == "Always" or not ends)
         if manner is None:
             continue
         settings = settings_of(pod, container, lookup)
@@ -131,10 +132,16 @@ def _note(known: Known, key: tuple[Place, str], manner: Manner) -> None:
 def _outdated(pod: Obj, container: Obj, status: Obj, lookup: Lookup) -> bool:
     """Tell whether what a container reads was changed after it started: then it shows what the old content does."""
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
-    begun = moment((state.get("running") or state.get("terminated") or last).get("startedAt"))
+    shown = state.get("running") or state.get("terminated") or last
+    # One that could not be started has no beginning of its own.
+    begun = max(moment(shown.get("startedAt")), moment(shown.get("finishedAt")) if not _began(shown) else 0.0)
     space = pod["metadata"].get("namespace", "")
     found = (lookup(resource, space, name) for resource, name in refers_to(pod, container))
     return any(obj is not None and changed_at(obj) > begun for obj in found)
+
+
+def _began(shown: Obj) -> bool:
+    return moment(shown.get("startedAt")) > 0
 
 
 def _earlier(

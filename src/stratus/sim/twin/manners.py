@@ -37,6 +37,7 @@ class Manner:
         started: whether it passes its startup probe.
         passes: the checks that it is known to pass, see `checks`.
         readiness: the readiness probe it was seen with.
+        stays: it is to run on, so that any end of it is a failure.
         leans_on: names of Services that its settings speak of; empty for one that is well.
         told: what was seen of its end, for the runtime's message.
     """
@@ -50,12 +51,15 @@ class Manner:
     started: bool = True
     passes: frozenset[str] = frozenset()
     readiness: str = ""
+    stays: bool = False
     leans_on: tuple[str, ...] = ()
 
     @property
     def ill(self) -> bool:
         """Tell whether it fails, or was not seen to get ready."""
-        return self.kind == "refused" or (self.kind == "ends" and self.code != 0) or not self.ready or not self.started
+        if self.kind == "ends":
+            return self.stays or self.code != 0
+        return self.kind == "refused" or not self.ready or not self.started
 
     @property
     def alike(self) -> tuple[Any, ...]:
@@ -156,7 +160,7 @@ def refers_to(pod: Obj, container: Obj) -> Iterator[tuple[str, str]]:
         for field, resource in (("configMapRef", "configmaps"), ("secretRef", "secrets")):
             if entry.get(field):
                 yield resource, entry[field].get("name", "")
-    mounted = {m["name"] for m in container.get("volumeMounts") or ()}
+    mounted = {m["name"] for m in container.get("volumeMounts") or () if _own(m)}
     for volume in pod["spec"].get("volumes") or ():
         if volume["name"] in mounted:
             yield from _files(volume)
@@ -236,14 +240,14 @@ def checks(container: Obj, *kinds: str) -> frozenset[str]:
 # seeing
 
 
-def observed(status: Obj, container: Obj, now: float, *, init: bool = False) -> Manner | None:
+def observed(status: Obj, container: Obj, now: float, *, stays: bool = True) -> Manner | None:
     """Read a container's manner off its status; None when it has not done anything yet that tells.
 
     Args:
         status: its entry in the pod's status.
         container: its spec.
         now: epoch seconds of the look.
-        init: it is an init container, which is to end.
+        stays: it is to run on, and is started again whenever it ends.
     """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
     ended = state.get("terminated") or last
@@ -252,8 +256,8 @@ def observed(status: Obj, container: Obj, now: float, *, init: bool = False) -> 
     if running:
         ran = now - moment(running.get("startedAt"))
         lasted = _lasted(last)
-        if last and last.get("exitCode") and ran <= max(OUTLIVED * lasted, FRESH):
-            return _ends(last, readiness, ready=bool(status.get("ready")))
+        if last and (stays or last.get("exitCode")) and ran <= max(OUTLIVED * lasted, FRESH):
+            return _ends(last, readiness, ready=bool(status.get("ready")), stays=stays)
         if ran < FRESH and not status.get("ready"):
             return None
         passes = checks(container, "livenessProbe", "startupProbe") if status.get("started") is not False else set()
@@ -264,22 +268,22 @@ def observed(status: Obj, container: Obj, now: float, *, init: bool = False) -> 
             ready = None
         return Manner(
             "runs",
-            ready=None if init else ready,
+            ready=ready if stays else None,
             started=status.get("started") is not False,
             passes=frozenset(passes),
             readiness=readiness,
         )
     # How it was while it ran is not told any more: one that lasted will have been ready.
-    return _ends(ended, readiness, ready=_lasted(ended) > FRESH) if ended else None
+    return _ends(ended, readiness, ready=_lasted(ended) > FRESH, stays=stays) if ended else None
 
 
-def _ends(ended: Obj, readiness: str, *, ready: bool) -> Manner:
+def _ends(ended: Obj, readiness: str, *, ready: bool, stays: bool) -> Manner:
     code, reason = int(ended.get("exitCode") or 0), str(ended.get("reason") or "")
     told = str(ended.get("message") or "")
     if reason in ("StartError", "ContainerCannotRun"):
         return Manner("refused", code=code or 128, reason="StartError", told=told, readiness=readiness)
     kept = reason if reason == "OOMKilled" else ""
-    return Manner("ends", _lasted(ended), code, kept, told, ready=ready, readiness=readiness)
+    return Manner("ends", _lasted(ended), code, kept, told, ready=ready, readiness=readiness, stays=stays)
 
 
 def _lasted(ended: Obj) -> float:

@@ -156,7 +156,10 @@ class ObservedRuntime(AppRuntime):
 
     def probe(self, pod: Obj, container: Obj, probe: Obj) -> ProbeResult:
         """Answer a probe as it was answered, or as a doubt has it."""
-        manner = self.present.get((pod["metadata"]["uid"], container["name"]))
+        key = (pod["metadata"]["uid"], container["name"])
+        if key not in self.present:
+            return ProbeResult(False, "it does not run")
+        manner = self.present[key]
         if manner is None:
             return ProbeResult(self.doubts.well(self._question(pod, container)), "not known")
         readiness = probe is container.get("readinessProbe")
