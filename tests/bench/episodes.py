@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from stratus.bench.oracles.judging import OracleResult
@@ -10,6 +11,14 @@ from stratus.bench.record import Job, Plan, Point, Record
 from stratus.bench.scoring import score
 from stratus.bench.suites.checks import Served
 from stratus.bench.suites.schema import Scenario, Truth
+from stratus.knowledge.memory import InMemoryKnowledge
+
+
+@lru_cache(maxsize=1)
+def books() -> InMemoryKnowledge:
+    """The shipped runbooks, searched by words: no model has to be loaded."""
+    return InMemoryKnowledge.shipped()
+
 
 TASKS: Any = {"detection": "d-1", "localization": "l-1", "mitigation": "m-1"}
 
