@@ -246,8 +246,9 @@ def _refuse_flag(word: str, verb: str) -> NoReturn:
     known = grammar().verbs.get(verb)
     name = name if word.startswith("--") else name[:1]
     group = grammar().forbidden.get(name)
-    code = "interactive" if group == "interactive" else "forbidden_flag"
     hint = known.declined.get(name) if known else None
+    watches = bool(hint and known and known.read)
+    code = "interactive" if watches or group == "interactive" else "forbidden_flag"
     if hint:
         raise CommandRefused(f"The flag {word.partition('=')[0]} is not allowed", code=code, hint=hint)
     if group:
