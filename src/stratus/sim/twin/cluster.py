@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import zlib
 from collections.abc import Mapping
-from typing import Any
 
 from stratus.kit.clock import iso
 from stratus.kit.kube import condition, selects
@@ -47,8 +48,10 @@ class TwinCluster(EmbeddedCluster):
         self._memory = memory or {}
         self.served = dict(served or {})
         self.doubts = Doubts()
+        # Names and uids that the twin draws must be none that were drawn elsewhere by another emulation.
+        seed = zlib.crc32(json.dumps([snapshot.at, sorted(_uids(snapshot))]).encode()) + 1
         super().__init__(
-            app=None, nodes=1, warmup=0.0, system=False, epoch=snapshot.at, namespace=snapshot.namespaces[0]
+            app=None, seed=seed, nodes=1, warmup=0.0, system=False, epoch=snapshot.at, namespace=snapshot.namespaces[0]
         )
 
     def _containers(self) -> tuple[ImageRegistry, AppRuntime]:
@@ -58,7 +61,7 @@ class TwinCluster(EmbeddedCluster):
     def _furnish(self, nodes: int) -> None:
         del nodes
         shot, store = self.snapshot, self.store
-        uids = {obj["metadata"].get("uid") for objects in shot.objects.values() for obj in objects}
+        uids = _uids(shot)
         for resource, objects in shot.objects.items():
             for obj in objects:
                 store.load(resource, _owned_here(obj, uids))
@@ -141,7 +144,11 @@ class TwinCluster(EmbeddedCluster):
         return {}
 
 
-def _owned_here(obj: Obj, uids: set[Any]) -> Obj:
+def _uids(shot: Snapshot) -> set[str]:
+    return {obj["metadata"].get("uid", "") for objects in shot.objects.values() for obj in objects}
+
+
+def _owned_here(obj: Obj, uids: set[str]) -> Obj:
     """Return an object without owners that the twin does not have: its garbage collector would take it for garbage."""
     owners = obj["metadata"].get("ownerReferences")
     if not owners or all(ref.get("uid") in uids for ref in owners):
