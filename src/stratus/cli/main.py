@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from stratus.cli import bench, cluster, conformance, demo, doctor, graph, knowledge, respond, serve, txn
+from stratus.cli import bench, cluster, conformance, demo, doctor, graph, knowledge, policy, respond, serve, txn
 from stratus.errors import StratusError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("graph")(graph.graph)
 app.command("conformance")(conformance.conformance)
 app.command("version")(doctor.version)
 app.add_typer(txn.app, name="txn")
+app.add_typer(policy.app, name="policy")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(bench.app, name="bench")

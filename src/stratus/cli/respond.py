@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stratus.cli.options import Config, Context, Json, Kubeconfig, Reasoner, ReportDir, StateDir
+from stratus.cli.options import Config, Context, Json, Kubeconfig, PolicyFile, Reasoner, ReportDir, StateDir
 from stratus.cli.output import Progress, console, finish
 from stratus.errors import AlertError, UsageError
 from stratus.wiring.config import load_settings
@@ -33,6 +33,7 @@ def respond(
     mode: Annotated[
         str | None, typer.Option("--mode", help="observe, suggest, dry-run, approve or auto (default suggest).")
     ] = None,
+    policy: PolicyFile = None,
     incident: Annotated[str, typer.Option("--incident", help="Id for the incident.")] = "",
     as_json: Json = False,
     report_dir: ReportDir = None,
@@ -51,7 +52,7 @@ def respond(
             "namespaces": tuple(namespace) if namespace else None,
             "prometheus": prometheus, "alertmanager": alertmanager, "jaeger": jaeger, "loki": loki,
             "reasoner": reasoner, "mode": mode, "state_dir": state_dir, "fault": fault, "alert": alert,
-            "report_dir": report_dir,
+            "report_dir": report_dir, "policy_file": policy,
             # what stands on the command line wins over an environment that names the other kind of cluster
             "embedded": "" if embedded is None and kubeconfig is not None else embedded,
         },

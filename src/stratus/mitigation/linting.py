@@ -11,6 +11,8 @@ from typing import Protocol
 from stratus.cluster.base import ClusterReader, ClusterRehearser
 from stratus.errors import ClusterError, CommandRefused, InDoubt, NotFound, UsageError
 from stratus.mitigation import podspec
+from stratus.mitigation.blast import check_radius
+from stratus.mitigation.calendar import CLOSED, closed
 from stratus.mitigation.diffing import differences
 from stratus.mitigation.losses import losses
 from stratus.mitigation.ownership import installer_note
@@ -33,7 +35,7 @@ from stratus.model.cases import Case
 from stratus.model.diagnosis import Hypothesis
 from stratus.model.refs import ObjectRef
 from stratus.model.reports import Attempt
-from stratus.settings import LimitSettings, Settings
+from stratus.settings import LimitSettings, PolicySettings, Settings
 
 
 class Compile(Protocol):
@@ -70,6 +72,7 @@ def lint(
     compile_command: Compile | None = None,
     hypothesis: Hypothesis | None = None,
     author: Author = "agent",
+    at: float | None = None,
 ) -> MitigationPlan:
     """Compile and check all commands of a plan, as one sequence; nothing is written.
 
@@ -85,6 +88,7 @@ def lint(
         compile_command: the grammar; kubectl's when None.
         hypothesis: the cause treated; looked up in the case's ledger when None.
         author: whose commands these are.
+        at: when the plan would be executed, epoch seconds; None: not now, so that change windows are not asked.
 
     Raises:
         ClusterUnreachable: the API does not answer.
@@ -106,7 +110,12 @@ def lint(
             refusals += found
             draft = draft if found else trial
     if not refusals:
-        refusals = lossy_restarts(draft.writes) or _check_whole(draft, case.attempts, settings.limits)
+        refusals = (
+            _check_calendar(draft, settings.policy, at)
+            or lossy_restarts(draft.writes)
+            or check_radius(draft.writes, settings.policy.blast_radius, draft.reader)
+            or _check_whole(draft, case.attempts, settings.limits)
+        )
     return MitigationPlan(
         plan=plan, commands=tuple(draft.commands), writes=tuple(draft.writes), refusals=tuple(refusals)
     )
@@ -282,6 +291,14 @@ def _similar(ref: ObjectRef | None, reader: OverlayReader) -> str:
         return "check the kind and the name"
     shown = ", ".join(names[:12]) or "none"
     return f"{ref.kind} objects in {ref.namespace or 'the cluster'}: {shown}"
+
+
+def _check_calendar(draft: _Draft, policy: PolicySettings, at: float | None) -> list[Refusal]:
+    """Return the objection to changing anything now."""
+    if not draft.writes or at is None:
+        return []
+    why, again = closed(policy, {planned.write.target.namespace for planned in draft.writes}, at)
+    return [Refusal(command="", code=CLOSED, message=why, hint=again)] if why else []
 
 
 def _check_whole(draft: _Draft, attempts: Sequence[Attempt], limits: LimitSettings) -> list[Refusal]:

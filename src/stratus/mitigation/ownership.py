@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import yaml
 
 from stratus.model.base import Json
+from stratus.settings import OwnerRule
 
 
 @cache
@@ -34,18 +37,27 @@ class Keeper:
     controller: bool
 
 
-def keeper(obj: Json) -> Keeper | None:
-    """Return who keeps an object, or None when it is free to be changed."""
+def keeper(obj: Json, told: Sequence[OwnerRule] = ()) -> Keeper | None:
+    """Return who keeps an object, or None when it is free to be changed.
+
+    Args:
+        obj: the object, with its managedFields.
+        told: owners that the operator has named, besides those that are known.
+    """
     meta = obj.get("metadata") or {}
     for owner in meta.get("ownerReferences") or []:
         if owner.get("controller"):
             kind, name = owner.get("kind", ""), owner.get("name", "")
             return Keeper(f"{kind} {name}", f"change {kind}/{name}", controller=True)
     managers = _managers(meta)
+    marks = [*(meta.get("labels") or {}), *(meta.get("annotations") or {})]
     for row in guard_facts()["owners"]:
-        marks = [*(meta.get("labels") or {}), *(meta.get("annotations") or {})]
         if managers & set(row["managers"]) or set(marks) & {*row["labels"], *row["annotations"]}:
             return Keeper(row["name"], f"change {row['source']}", controller=False)
+    for rule in told:
+        writes = any(fnmatchcase(name, pattern) for name in managers for pattern in rule.managers)
+        if writes or set(marks) & {*rule.labels, *rule.annotations}:
+            return Keeper(rule.name, f"change {rule.source}", controller=False)
     return None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from stratus.mitigation import podspec
@@ -72,15 +73,16 @@ def check_target(write: ApiWrite, before: Json | None, policy: Policy, command: 
     if ref.type_name not in settings.kinds:
         return no("kind", f"{ref.type_name} objects may not be changed", f"allowed kinds: {', '.join(settings.kinds)}")
     if write.namespaced and ref.namespace in settings.protected_namespaces:
-        return no("protected_namespace", f"namespace {ref.namespace} is protected")
+        hint = "change something in the incident's own namespaces, or leave it to a person"
+        return no("protected_namespace", f"namespace {ref.namespace} is protected", hint)
     if write.namespaced and ref.namespace not in policy.namespaces:
         allowed = ", ".join(policy.namespaces) or "none"
         return no("namespace", f"{ref} lies outside the namespaces of the incident", f"allowed namespaces: {allowed}")
     if not ref.name:
         return no("generate_name", "an object whose name the server makes up cannot be undone", "give it a name")
     meta = (before or {}).get("metadata") or {}
-    if str((meta.get("labels") or {}).get(settings.protected_label, "")).lower() == "true":
-        return no("protected_object", f"{ref} carries the label {settings.protected_label}=true")
+    if mark := _protected(meta.get("labels") or {}, settings):
+        return no("protected_object", f"{ref} carries the label {mark}")
     if meta.get("deletionTimestamp"):
         return no("terminating", f"{ref} is being deleted already", "wait until it is gone")
     if ref.kind in guard_facts()["protective_kinds"] and write.method != "POST" and not policy.blames(ref):
@@ -89,6 +91,8 @@ def check_target(write: ApiWrite, before: Json | None, policy: Policy, command: 
             f"{ref} protects others and the diagnosis does not blame it",
             _treat(policy),
         )
+    if write.subresource == "exec":
+        return []  # the object stays as its keeper wants it
     return _check_owner(write, before, policy, command)
 
 
@@ -108,19 +112,21 @@ def check_change(
     most, count = policy.settings.scale_max, _replicas(after)
     if count > most and count > _replicas(before):
         yield no("scale", f"{ref} would have {count} replicas, at most {most} are allowed", f"ask for {most} or fewer")
-    if before is not None and policy.settings.protected_label in (
-        set(before["metadata"].get("labels") or {}) ^ set(after["metadata"].get("labels") or {})
-    ):
-        yield no("protected_label", f"{policy.settings.protected_label} may not be set or removed by a repair")
+    old, new = (((obj or {}).get("metadata") or {}).get("labels") or {} for obj in (before, after))
+    marks = {policy.settings.protected_label, *policy.settings.protected_labels}
+    if before is not None and (moved := sorted(k for k in marks if old.get(k) != new.get(k))):
+        yield no("protected_label", f"{', '.join(moved)} may not be set or removed by a repair")
+    rules, brought = policy.settings.images, podspec.images(after) - podspec.images(before)
+    if denied := sorted(i for i in brought if _matches(i, rules.deny)):
+        yield no("denied_image", f"policy denies {', '.join(denied)}", f"not allowed: {', '.join(rules.deny)}")
+    if rules.allow and (others := sorted(i for i in brought if not _matches(i, rules.allow))):
+        yield no("denied_image", f"policy does not allow {', '.join(others)}", f"allowed: {', '.join(rules.allow)}")
     if policy.author == "person":
         return
-    if added := sorted(podspec.privileges(after) - podspec.privileges(before)):
+    gained = podspec.privileges(after) - podspec.privileges(before)
+    if added := sorted(p for p in gained if p not in policy.settings.privileges):
         yield no("privilege", f"{ref} would gain {', '.join(added)}", "leave security settings as they are")
-    unknown = sorted(
-        image
-        for image in podspec.images(after) - podspec.images(before)
-        if podspec.repository(image) not in policy.repositories
-    )
+    unknown = sorted(i for i in brought if not rules.allow and podspec.repository(i) not in policy.repositories)
     if unknown:
         known = ", ".join(sorted(policy.repositories)[:8]) or "none"
         yield no("unknown_image", f"nothing here ever ran {', '.join(unknown)}", f"repositories known here: {known}")
@@ -156,7 +162,7 @@ def unavailable_pods(write: ApiWrite, before: Json | None, after: Json | None) -
 
 
 def _check_owner(write: ApiWrite, before: Json | None, policy: Policy, command: str) -> list[Refusal]:
-    owner = keeper(before) if before is not None else None
+    owner = keeper(before, policy.settings.owners) if before is not None else None
     if owner is None:
         return []
     removal = write.method == "DELETE" or write.subresource == "eviction"
@@ -188,6 +194,21 @@ def _check_protections(
         name for name in _alert_rules(before) if (after.get("data") or {}).get(name) != before["data"][name]
     ):
         yield no(f"{ref} holds alert rules ({', '.join(rules)}) and the diagnosis does not blame it")
+
+
+def _protected(labels: Json, settings: PolicySettings) -> str:
+    """Return the label that protects an object, or nothing."""
+    marks = {settings.protected_label: "true", **settings.protected_labels}
+    for key, pattern in marks.items():
+        if key in labels and fnmatchcase(str(labels[key]).lower(), pattern.lower()):
+            return f"{key}={labels[key]}"
+    return ""
+
+
+def _matches(image: str, patterns: Sequence[str]) -> bool:
+    """Tell whether an image fits a pattern; one without a tag is `latest`, as the runtime reads it."""
+    whole = image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
+    return any(fnmatchcase(whole, pattern) or fnmatchcase(podspec.repository(image), pattern) for pattern in patterns)
 
 
 def _treat(policy: Policy) -> str:

@@ -14,6 +14,7 @@ from stratus.kit.clock import Clock, SystemClock
 from stratus.settings import Settings
 from stratus.wiring.interrupts import WakefulClock
 from stratus.wiring.journals import open_journal
+from stratus.wiring.policyfile import with_policy
 from stratus.wiring.sources import Source
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def rooms(
     from stratus.transaction.sampling import HealthProbe
     from stratus.wiring.ablation import Ignorant, checked, engine_class
 
+    settings = with_policy(settings)
     off = checked(settings)
     if off and not source.emulated:
         raise UsageError("ablate switches safety off: it is for measuring on embedded clusters only")

@@ -73,7 +73,9 @@ def load_settings(overrides: Mapping[str, Any] | None = None, config: Path | Non
         raise SettingsError(f"settings do not fit{where}: {said}") from error
     except (Malformed, ValueError) as error:
         raise SettingsError(f"settings cannot be read{f' from {path}' if path else ''}: {error}") from error
-    return Settings.model_validate(loaded.model_dump())
+    from stratus.wiring.policyfile import with_policy
+
+    return with_policy(Settings.model_validate(loaded.model_dump()))
 
 
 def _config_file(given: Path | None) -> Path | None:

@@ -14,6 +14,7 @@ from stratus.kit.clock import Clock, SystemClock
 from stratus.model.base import Noun
 from stratus.settings import Settings
 from stratus.wiring.journals import open_journal
+from stratus.wiring.policyfile import with_policy
 from stratus.wiring.sources import Source, open_kubernetes, source_of
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ class WrappedTransaction:
             allowed_namespaces=spaces,
             compile_command=partial(compile_command, manifest=stdin, clock=self._clock),
             author="person",
+            at=self._clock.now(),
         )
         idle = all(r.code == "no_effect" for r in result.refusals)
         if result.refusals and not (idle and any(c.mutating for c in result.commands)):
@@ -199,7 +201,7 @@ def transaction(
     spaces = (scope,) if isinstance(scope, str) else tuple(scope)
     if not spaces or not all(spaces):
         raise UsageError("a transaction needs a scope: give the namespace that it may change, or several")
-    chosen = settings or Settings()
+    chosen = with_policy(settings or Settings())
     if isinstance(telemetry, str):
         chosen = chosen.model_copy(update={"prometheus": telemetry})
     with ExitStack() as stack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,12 @@ from langgraph.types import interrupt
 
 from stratus.cluster.base import ClusterReader
 from stratus.cluster.kubectl import compile_command
-from stratus.errors import BudgetSpent, CommandRefused, LeaseLost
+from stratus.errors import BudgetSpent, CommandRefused, LeaseLost, TransactionError
 from stratus.flow.nodes.detection import namespaces_of
 from stratus.flow.nodes.story import case_of, spent, told
-from stratus.flow.rooms import RoomsFor
+from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
+from stratus.mitigation.calendar import CLOSED, closed
 from stratus.mitigation.linting import lint
 from stratus.mitigation.nl2kubectl import write_commands
 from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
@@ -31,6 +32,10 @@ ENDINGS = {
     "suggest": "mode suggest: the plan is proposed, nothing is changed",
     "dry-run": "mode dry-run: the plan was rehearsed on the server, nothing is changed",
 }
+
+
+STOPS = {"forbidden": "the identity may not make the change", CLOSED: "it is not the time for a change"}
+"""Refusals that no other command gets around, by their code."""
 
 
 class MitigationNodes:
@@ -74,6 +79,7 @@ class MitigationNodes:
             settings=rooms.settings,
             allowed_namespaces=allowed_namespaces(state, plan),
             compile_command=partial(compile_command, clock=rooms.clock),
+            at=None if state.get("mode", "suggest") in ENDINGS else rooms.clock.now(),
         )
         known = state.get("refusals", ())
         refusals = (*known, *(r for r in result.refusals if r not in known)) if result.refusals else ()
@@ -92,9 +98,9 @@ class MitigationNodes:
         if result.executable and mode in ENDINGS:
             news["ending"] = ENDINGS[mode]
             news["state"] = IncidentState.UNRESOLVED
-        elif result.refusals and all(r.code == "forbidden" for r in result.refusals):
+        elif result.refusals and (why := ending_of(result.refusals)):
             news["repairs"] = 0
-            news["ending"] = "the identity may not make the change: " + result.refusals[0].message
+            news["ending"] = why
             news["state"] = IncidentState.NEEDS_HUMAN
         news["spent"] = spent(state, "mitigate", watch())
         return news
@@ -125,6 +131,14 @@ class MitigationNodes:
         mitigation = state["mitigation"]
         assert mitigation is not None, "the edge to Execution needs a linted plan"
         name = f"{state['incident']}-{len(state.get('attempts', ())) + 1}"
+        if late := too_late(rooms, name, mitigation):
+            return {
+                "refusals": (*state.get("refusals", ()), late),
+                "timeline": told(state, rooms, "Execution", f"nothing sent: {late.message}", severity="warning"),
+                "ending": ending_of((late,)),
+                "state": IncidentState.NEEDS_HUMAN,
+                "spent": spent(state, "mitigate", watch()),
+            }
         scope = mitigation.writes[0].write.target.namespace or "cluster"
         try:
             done = rooms.engine.begin(
@@ -161,6 +175,28 @@ class MitigationNodes:
             "timeline": told(state, rooms, "Execution", *lines),
             "spent": spent(state, "mitigate", watch()),
         }
+
+
+def ending_of(refusals: Sequence[Refusal]) -> str:
+    """Return why no other command would be let through either; empty when one might."""
+    first = refusals[0]
+    if any(r.code != first.code for r in refusals) or first.code not in STOPS:
+        return ""
+    return f"{STOPS[first.code]}: {first.message}" + (f"; {first.hint}" if first.code == CLOSED else "")
+
+
+def too_late(rooms: Rooms, name: str, mitigation: MitigationPlan) -> Refusal | None:
+    """Return the refusal of a plan that was let through or approved in its time, which is over; else None.
+
+    A transaction that has begun is finished, whatever the time.
+    """
+    try:
+        rooms.engine.show(name)
+    except TransactionError:
+        spaces = {planned.write.target.namespace for planned in mitigation.writes}
+        why, again = closed(rooms.settings.policy, spaces, rooms.clock.now())
+        return Refusal(command="", code=CLOSED, message=why, hint=again) if why else None
+    return None
 
 
 def allowed_namespaces(state: State, plan: ActionPlan) -> tuple[str, ...]:
