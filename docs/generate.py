@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from stratus import settings as settings_module
+from stratus.bench.suites.pages import coverage_page, schema_page
 from stratus.cli.main import app
 from stratus.mitigation.reversibility import reversibility_table
 from stratus.model.reports import Report
@@ -33,6 +34,8 @@ def pages() -> dict[str, str]:
         "cli.md": cli_page(),
         "applications.md": applications_page(),
         "faults.md": faults_page(),
+        "benchmark-coverage.md": coverage_page(),
+        "suites.md": schema_page(),
         "reversibility.md": f"{reversibility_table()}\n{managed_table()}",
     }
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from stratus.bench.oracles import Judgement, judge, judge_records
 from stratus.bench.suites import Scenario, Suite
 
 REPAIRS = Path(__file__).parent.parent / "repairs"
+KUBECTL = Path(sys.executable).parent / "kubectl"
 
 
 def injected(arena: Arena) -> Judgement:
@@ -63,11 +69,34 @@ def _deployments(arena: Arena) -> set[str]:
     return {k.removeprefix(head) for k in arena.healthy.workloads if k.startswith(head)}
 
 
-def repairs(suite: Suite) -> dict[str, list[list[str]]]:
-    """Return the kubectl commands that repair scenarios of a suite, by scenario; `sleep` is a command, too."""
-    file = REPAIRS / f"{suite.name}.yaml"
-    found: dict[str, Any] = yaml.safe_load(file.read_text()) if file.is_file() else {}
+def repairs(suite: str) -> dict[str, list[str]]:
+    """Return the commands that repair scenarios of a suite, by scenario."""
+    found: dict[str, Any] = yaml.safe_load((REPAIRS / f"{suite}.yaml").read_text(encoding="utf-8"))
     return found
+
+
+def repaired(arena: Arena, commands: list[str]) -> tuple[Aftermath, Judgement]:
+    """Somebody who knows what is wrong types it: the real kubectl, over HTTPS."""
+    with arena.branch() as copy, tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config"
+        with copy.cluster.serve(follow_wall_clock=False) as front:
+            config.write_text(front.kubeconfig())
+            for command in commands:
+                words = shlex.split(command) if " exec " in command else command.split(" ")
+                if words[0] == "advance":
+                    copy.cluster.advance(float(words[1]))
+                else:
+                    _kubectl(words[1:], config, copy.cluster.namespace)
+        aftermath = copy.finish()
+        return aftermath, judge(copy, aftermath)
+
+
+def _kubectl(words: list[str], config: Path, namespace: str) -> None:
+    where = {**os.environ, "KUBECONFIG": str(config), "HOME": str(config.parent)}
+    done = subprocess.run(
+        [str(KUBECTL), "--namespace", namespace, *words], env=where, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}{done.stdout}"
 
 
 def openings(suite: Suite, scenario: Scenario, seed: int = 0) -> Arena:

@@ -48,8 +48,10 @@ class FieldIs(Noun):
 
     Attributes:
         object: `Kind/name`, or `Kind/namespace/name` outside the application's namespace.
-        path: of the field; several objects: `objects`.
-        equals, differs, contains: the wanted value, an unwanted one, or one in the list (or text).
+        path: of the field: steps with dots between, or a list of steps; into a list by number or an entry's `name`.
+        equals: the wanted value.
+        differs: an unwanted value.
+        contains: what has to be in the list (or text).
         absent: the field is not there.
         as_before: it is what it was in the healthy state.
     """

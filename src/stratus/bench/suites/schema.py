@@ -28,7 +28,8 @@ class Truth(Noun):
         objects: `Kind/name` of what to blame, any of them; empty: what the faults themselves say.
         localization: names of the components to point at, any of them; empty: those of `objects`.
         fault: class of the fault; `unknown`: what the faults say.
-        level, type: the original's analysis (system level and fault type), where it has that task.
+        level: the original's analysis, where it has that task: the level of the system.
+        type: the type of the fault in that analysis.
         text: for people.
     """
 
@@ -69,13 +70,20 @@ class Scenario(Noun):
     """One thing that goes wrong, and how an answer to it is judged.
 
     Attributes:
-        id: within the suite; `suite`: filled in while loading.
+        id: within the suite.
+        suite: filled in while loading.
+        title: what happens, in a sentence.
         app: name of an application of the embedded cluster, or path of an application file beside the suite.
+        family: kind of fault, to group results by.
+        complexity: low, medium or high, to group results by.
         faults: what is injected; empty: nothing is.
         wait: seconds of cluster time that symptoms get to show, at most.
         noise: level that the scenario fixes; none: the run's.
         tasks: what is asked, with the original's id for it.
-        original: the original's oracle; all checks have to hold. `lenient`: why the injected state passes it.
+        truth: what is right.
+        original: the original's oracle; all checks have to hold.
+        lenient: why the original's oracle lets the injected state pass; empty: it does not.
+        strict: what the strict oracle lets pass here.
         translated: how the original was translated, where it is not the same thing; empty: it is.
     """
 
@@ -114,7 +122,13 @@ class Scenario(Noun):
 
 
 class NotCovered(Noun):
-    """A scenario of the original that is not here: `tasks` of it count as missing."""
+    """A scenario of the original that is not here, and counts as missing.
+
+    Attributes:
+        id: the original's.
+        reason: why it cannot be represented.
+        tasks: of it that are missing.
+    """
 
     id: str
     reason: str = Field(min_length=10)
@@ -157,7 +171,14 @@ class Suite(Noun):
 
 
 class SuiteHead(Noun):
-    """The file `suite.yaml` of a suite's folder."""
+    """The file `suite.yaml` of a suite's folder.
+
+    Attributes:
+        name: what the suite is called.
+        title: for people.
+        source: what it is after.
+        not_covered: what it leaves out of that.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str = ""
