@@ -139,6 +139,7 @@ class LimitSettings(_Group):
         incident_seconds: wall time of one incident.
         oscillation_seconds: how far back kept changes are looked at for a to and fro.
         repair_rounds: times a refused command may be rewritten.
+        looks: times that a model may look at the cluster with read commands before each diagnosis (a call each).
         candidates: plans of one round that are rehearsed and compared.
         rehearsal_seconds: CPU time of the rehearsals of one round.
         rehearsal_objects: objects that a twin is made of at most.
@@ -153,6 +154,7 @@ class LimitSettings(_Group):
     incident_seconds: float = Field(default=3600.0, gt=0)
     oscillation_seconds: float = Field(default=86_400.0, ge=0)
     repair_rounds: int = Field(default=3, ge=0)
+    looks: int = Field(default=0, ge=0)
     candidates: int = Field(default=3, ge=1)
     rehearsal_seconds: float = Field(default=5.0, gt=0)
     rehearsal_objects: int = Field(default=5000, ge=1)

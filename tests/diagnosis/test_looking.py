@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from stratus.cluster.kube import KubeCluster
 from stratus.diagnosis.looking import MOST_AT_ONCE, LookingGlass
 from stratus.diagnosis.model import ModelReasoner
-from stratus.errors import ClusterUnreachable
+from stratus.errors import ClusterUnreachable, TelemetryUnreachable
 from stratus.kit.clock import VirtualClock
 from stratus.settings import LimitSettings
 from stratus.sim.api import ApiServer
@@ -180,3 +180,27 @@ def test_a_cluster_that_does_not_answer_ends_no_diagnosis() -> None:
     glass = LookingGlass(reader=Gone(), clock=VirtualClock(0.0))
     assert glass.look("kubectl get pods", NS)[-1] == "unknown: the API does not answer"
     assert glass.look("kubectl get nopes", NS)[0] == "$ kubectl get nopes"
+
+
+def test_the_setting_hands_a_glass_over() -> None:
+    from stratus.settings import Settings
+    from stratus.telemetry.base import Telemetry
+    from stratus.wiring.compose import glass
+
+    class Metrics:
+        def usage(self, spaces: tuple[str, ...], at: float) -> Any:
+            raise TelemetryUnreachable("no answer")
+
+    place = Place()
+    assert glass(Settings(), place.cluster.reader, Telemetry(), place.clock) is None
+    some = Settings(limits=LimitSettings(looks=2))
+    made = glass(some, place.cluster.reader, Telemetry(), place.clock)
+    assert made is not None
+    assert (made.times, made.usage) == (2, None)
+    assert "Metrics API not available" in made.look("kubectl top pods", NS)[-1]
+    measured = glass(some, place.cluster.reader, Telemetry(metrics=cast(Any, Metrics())), place.clock)
+    assert measured is not None
+    place.post(f"/api/v1/namespaces/{NS}/serviceaccounts", {"metadata": {"name": "default"}})
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    place.post(f"/api/v1/namespaces/{NS}/pods", pod)
+    assert measured.look("kubectl top pods", NS)[-1] == "unknown: no answer"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stratus.cluster.base import ClusterReader
 from stratus.cluster.kubectl.reads import UsageOf, run_command
-from stratus.errors import ClusterUnreachable, CommandRefused
+from stratus.errors import CommandRefused, UnreachableError
 from stratus.kit.clock import Clock
 from stratus.kit.text import line
 
@@ -51,7 +51,7 @@ class LookingGlass:
             )
         except CommandRefused as refused:
             return [*shown, line(f"refused: {refused}. {refused.hint}", 400)]
-        except ClusterUnreachable as error:
+        except UnreachableError as error:
             return [*shown, line(f"unknown: {error}", 300)]
         lines = answer.shown.splitlines()
         if len(lines) > self.most_lines:
