@@ -18,9 +18,12 @@ from stratus.wiring.policyfile import with_policy
 from stratus.wiring.sources import Source
 
 if TYPE_CHECKING:
+    from stratus.cluster.base import ClusterReader
+    from stratus.diagnosis.looking import LookingGlass
     from stratus.flow.rooms import Brain, Rooms
     from stratus.knowledge.base import KnowledgeBase
     from stratus.mitigation.foresight import Rehearsal
+    from stratus.model.evidence import Usage
     from stratus.model.reports import ModelUsage
     from stratus.telemetry.base import Telemetry
 
@@ -65,8 +68,8 @@ def rooms(
     ticking = clock or source.clock or SystemClock()
     if type(ticking) is SystemClock:
         ticking = WakefulClock()
-    brain = think(settings, model, spent)
     told = telemetry if telemetry is not None else source.telemetry(settings)
+    brain = think(settings, model, spent, glass=glass(settings, cluster.reader, told, ticking))
     journal = open_journal(settings)
     try:
         engine = engine_class(off)(
@@ -105,8 +108,30 @@ def rehearsal(settings: Settings, off: frozenset[str], source: Source, clock: Cl
     return TwinRehearsal(settings, source.cluster.reader, clock)
 
 
-def think(settings: Settings, model: Any = None, spent: ModelUsage | None = None) -> Brain:
+def glass(settings: Settings, reader: ClusterReader, told: Telemetry, clock: Clock) -> LookingGlass | None:
+    """Return what lets a model look at the cluster; None when it is not to look."""
+    if not settings.limits.looks:
+        return None
+    from stratus.diagnosis.looking import LookingGlass
+
+    metrics = told.metrics
+
+    def usage(spaces: tuple[str, ...]) -> tuple[Usage, ...] | None:
+        return None if metrics is None else metrics.usage(spaces, clock.now())
+
+    return LookingGlass(reader=reader, clock=clock, usage=usage if metrics else None, times=settings.limits.looks)
+
+
+def think(
+    settings: Settings, model: Any = None, spent: ModelUsage | None = None, *, glass: LookingGlass | None = None
+) -> Brain:
     """Return the reasoner that the settings name, or one over the given chat model.
+
+    Args:
+        settings: names it.
+        model: a chat model, or a whole brain, instead.
+        spent: what thinking has cost so far.
+        glass: lets a model look at the cluster.
 
     Raises:
         UsageError: the reasoner is unknown or cannot be used as configured.
@@ -139,7 +164,7 @@ def think(settings: Settings, model: Any = None, spent: ModelUsage | None = None
     thinker = ChatThinker(
         chat, name=name, settings=settings.model, limits=settings.limits, clock=SystemClock(), spent=spent
     )
-    return _settled(ModelReasoner(thinker, rules, name), off)
+    return _settled(ModelReasoner(thinker, rules, name, glass=glass), off)
 
 
 def _settled(brain: Brain, off: frozenset[str]) -> Brain:
