@@ -29,7 +29,7 @@ def main() -> None:
     orchestrator = Orchestrator()
     orchestrator.register_agent(agent, name="stratus")
     agent.init_context(*orchestrator.init_problem(told.problem))
-    print(asyncio.run(orchestrator.start_problem(max_steps=told.max_steps)))  # noqa: T201
+    print(asyncio.run(orchestrator.start_problem(max_steps=told.max_steps)))
 
 
 if __name__ == "__main__":
