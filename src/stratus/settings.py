@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -108,6 +109,19 @@ class HealthSettings(_Group):
     components: Names = COMPONENTS
     objectives: tuple[Objective, ...] = ()
     ignored_alerts: tuple[IgnoredAlert, ...] = ()
+
+    def of(self, service: str) -> HealthSettings:
+        """Return what is asked of one service, `namespace/name`."""
+        for one in self.objectives:
+            if any(fnmatchcase(service, pattern) for pattern in one.services):
+                asked = {"latency_slo": one.latency_slo, "error_floor": one.error_floor}
+                return self.model_copy(update={k: v for k, v in asked.items() if v is not None})
+        return self
+
+    def ignores(self, alert: str) -> str:
+        """Return an alert's name and why it does not count; empty when it does."""
+        why = next((one.reason for one in self.ignored_alerts if fnmatchcase(alert, one.name)), "")
+        return f"{alert}: {why}" if why else ""
 
     @model_validator(mode="before")
     @classmethod

@@ -74,6 +74,7 @@ class HealthVector(Noun):
         alerts: firing alerts by fingerprint -> severity; None when the alert source does not answer.
         alert_starts: epoch seconds at which the condition of a firing alert first held, by fingerprint; one whose
             source does not say is absent.
+        ignored: firing alerts that policy does not count, by fingerprint: name and reason.
         missing: sources that gave nothing, and why.
     """
 
@@ -81,6 +82,7 @@ class HealthVector(Noun):
     services: tuple[ServiceHealth, ...] = ()
     alerts: dict[str, str] | None = None
     alert_starts: dict[str, float] = Field(default_factory=dict)
+    ignored: dict[str, str] = Field(default_factory=dict)
     missing: dict[str, str] = Field(default_factory=dict)
 
     def service(self, namespace: str, name: str) -> ServiceHealth | None:
@@ -94,15 +96,54 @@ class HealthVector(Noun):
 
 
 class ComponentChange(Noun):
-    """How one component of the vector moved, with the numbers that decided."""
+    """How one component of the vector moved, with the numbers that decided.
+
+    Attributes:
+        component: such as `shop/cart error_rate`.
+        before, after: means of the samples; None when unknown.
+        noise: smallest difference that counts as worse, from the spread of the samples.
+        noise_better: smallest difference that counts as better; None: the same, or no figure with noise.
+        samples_before, samples_after: figures compared; 0 for states of objects, which carry no measuring noise.
+        spread_before, spread_after: their standard deviations.
+        scale: `term`: noise is on the scale of the latency term `p99 / (p99 + objective)`, not in seconds.
+        decided: whether the verdict rests on it.
+    """
 
     component: str
-    """Such as `shop/cart error_rate`."""
     before: float | None
     after: float | None
     noise: float
-    """Smallest difference that counts, from the spread of the samples."""
     direction: Literal["better", "worse", "same", "unknown"]
+    noise_better: float | None = None
+    samples_before: int = 0
+    samples_after: int = 0
+    spread_before: float | None = None
+    spread_after: float | None = None
+    scale: Literal["", "term"] = ""
+    decided: bool = False
+
+
+class ServiceVerdict(Noun):
+    """What became of the health of one service.
+
+    Attributes:
+        service: `namespace/name`.
+        before, after: mean score H; None when it could not be scored.
+        spread_before, spread_after: standard deviation of the score.
+        samples_before, samples_after: samples with a score.
+        direction: worse when any component is, unknown when any cannot be told, better when any is, else the same.
+        decided: components on which the verdict rests.
+    """
+
+    service: str
+    before: float | None = None
+    after: float | None = None
+    spread_before: float | None = None
+    spread_after: float | None = None
+    samples_before: int = 0
+    samples_after: int = 0
+    direction: Literal["better", "worse", "same", "unknown"] = "same"
+    decided: tuple[str, ...] = ()
 
 
 class VerdictReport(Noun):
@@ -118,3 +159,9 @@ class VerdictReport(Noun):
     samples_after: int = 0
     from_objects_only: bool = False
     """True when no request telemetry existed and health came from objects."""
+    services: tuple[ServiceVerdict, ...] = ()
+    """Each service, the one that decided first."""
+    policy: str = ""
+    """The rule by which figures counted, in words."""
+    ignored: tuple[str, ...] = ()
+    """Alerts that policy did not count, each with its reason."""

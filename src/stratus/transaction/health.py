@@ -144,7 +144,8 @@ def _figures(health: ServiceHealth, point: SeriesPoint | None, settings: HealthS
     if health.availability is not None:
         error, latency = change.get("error_rate"), change.get("latency_p99") or 0.0
         error = 1 - health.availability if error is None else error
-        change["score"] = score(health.availability, error, latency, settings)
+        asked = settings.of(f"{health.namespace}/{health.service}")
+        change["score"] = score(health.availability, error, latency, asked)
     return health.model_copy(update=change)
 
 

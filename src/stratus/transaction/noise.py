@@ -29,6 +29,11 @@ def mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
+def spread(values: Sequence[float]) -> float | None:
+    """Return the standard deviation of samples; None for fewer than two."""
+    return math.sqrt(_variance(values)) if len(values) > 1 else None
+
+
 @cache
 def student_quantile(alpha: float, freedom: int) -> float:
     """Return t with `P(T > t) = alpha` for Student's distribution with a whole number of degrees of freedom."""

@@ -63,15 +63,19 @@ class HealthProbe:
         points = self._points(spaces, now, missing)
         alerts: dict[str, str] | None = None
         starts: dict[str, float] = {}
+        ignored: dict[str, str] = {}
         if self._telemetry.alerts is not None:
             try:
                 firing = [a for a in self._telemetry.alerts.firing(spaces) if a.status == "firing"]
                 alerts = {a.fingerprint: a.severity for a in firing}
                 starts = {a.fingerprint: a.starts_at for a in firing if a.starts_at > 0}
+                ignored = {a.fingerprint: why for a in firing if (why := self._settings.ignores(a.name))}
             except StratusError as error:
                 missing["alerts"] = str(error)
         services = assess(objects, points, now=now, settings=self._settings)
-        return HealthVector(at=now, services=services, alerts=alerts, alert_starts=starts, missing=missing)
+        return HealthVector(
+            at=now, services=services, alerts=alerts, alert_starts=starts, ignored=ignored, missing=missing
+        )
 
     def settled(self, namespaces: tuple[str, ...] = ()) -> bool:
         """Tell whether all rollouts have converged. See `Probe.settled`."""
