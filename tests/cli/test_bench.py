@@ -176,3 +176,17 @@ def test_a_folder_of_its_own_is_found_for_every_run(capsys: pytest.CaptureFixtur
         code, _, _ = said(capsys, *RUN_ONE[:-1])
         assert code == 0
         assert (tmp_path / ".stratus" / "bench" / number / RUN).is_file()
+
+
+def test_a_suite_is_linted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = said(capsys, "lint", str(tmp_path))
+    assert code == 2
+    assert "error: " in out
+    assert "suite.yaml" in out
+    good = (
+        "id: mine\ntitle: x\napp: hotel-reservation\nfamily: noop\ntasks: {detection: d}\ntruth: {detection: false}\n"
+    )
+    (tmp_path / "suite.yaml").write_text("name: my-suite\n")
+    (tmp_path / "one.yaml").write_text(good)
+    code, out, _ = said(capsys, "lint", str(tmp_path))
+    assert (code, "error" in out) == (0, False)

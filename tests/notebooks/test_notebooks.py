@@ -96,6 +96,23 @@ def test_a_change_of_ones_own_is_kept_or_taken_back(run: Callable[[str], list[An
     assert [line.split(" - ")[0] for line in refusals] == ["irreversible", "shell_syntax"]
 
 
+def test_agents_are_measured(run: Callable[[str], list[Any]]) -> None:
+    cells = run("03-benchmark.ipynb")
+    printed = {cell.source: text(cell) for cell in cells}
+    assert "truth: ('Deployment/" in found(printed, "load_suite")
+    rows = found(printed, "run(plan, out)").splitlines()
+    assert len(rows) == 6
+    ours = [row for row in rows if " stratus " in row]
+    assert ["repaired True" in row for row in ours] == [True, True]
+    assert any("undone 1" in row for row in ours)
+    assert "stratus      strict 100%" in found(printed, "summarise(")
+    assert "TNR violations 0" in found(printed, "summarise(")
+    assert "1 undone" in shown(cells, "HTML(episode", "text/html")
+    assert "6 judged again, 0 differently" in found(printed, "rescore(out)")
+    assert "repaired: True cause named: False" in found(printed, "class Scaler")
+    assert shown(cells, "page(read_plan", "text/plain") == "True"
+
+
 def test_notebooks_are_kept_without_outputs() -> None:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:

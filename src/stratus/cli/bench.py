@@ -201,11 +201,11 @@ def lint(folder: Annotated[Path, typer.Argument(help="Folder of a suite.")]) -> 
     from stratus.bench.suites.linting import lint_suite
 
     findings = lint_suite(folder)
-    for finding in findings:
-        console().print(str(finding), markup=False)
+    for found in findings:
+        console().print(f"{found.level}: {found.where}: {found.message}", markup=False)
     if not findings:
         console().print("nothing to say about it", style="dim")
-    return 2 if any(getattr(f, "severity", "error") == "error" for f in findings) else 0
+    return 2 if any(found.level == "error" for found in findings) else 0
 
 
 class _Live:
