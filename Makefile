@@ -58,6 +58,9 @@ rivals: $(VENV)/.dev ## two engines on one cluster for a thousand transactions, 
 kubectl-twins: $(VENV)/.dev ## the real kubectl beside compiled commands: all cases, hundreds at random, all recorded reads
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/cluster/test_twins.py tests/cluster/test_reads_golden.py
 
+oracles: $(VENV)/.dev ## prove the oracles of all benchmark scenarios: injected, repaired, silenced, renamed
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/bench/oracles tests/bench/suites
+
 measure-transactions: $(VENV)/.dev ## what journal, lock, rehearsal and proof cost per write
 	$(BIN)/python benchmarks/transactions.py --check
 
