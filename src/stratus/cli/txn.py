@@ -227,7 +227,13 @@ def _print(t: Transaction) -> None:
         out.print(f"reason   {t.reason}", markup=False)
     for w in t.writes:
         out.print(f"  {w.index}  {w.state:<10} {w.command}", markup=False)
-        out.print(f"     {w.write.method} {w.write.path}", style="dim", markup=False)
+        if w.compensable is None:
+            out.print(f"     {w.write.method} {w.write.path}", style="dim", markup=False)
+        else:
+            one = w.compensable
+            out.print(f"     {one.text} (runbook {one.runbook}, container {one.change.container})", markup=False)
+            undo = " ".join(one.change.compensation.stdin.split()) or " ".join(one.change.compensation.argv)
+            out.print(f"     compensation: {undo}", style="dim", markup=False)
         if w.error:
             out.print(f"     {w.error}", style="red", markup=False)
         for field in w.conflicts:

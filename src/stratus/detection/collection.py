@@ -5,6 +5,7 @@ A source that is missing or fails costs only itself: it is noted under `missing`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -39,6 +40,11 @@ EXPERIMENTS = frozenset({"chaos-mesh.org", "litmuschaos.io"})
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_LOGS = 24
+_NAMED_LOGS = 4
+"""Pods at most whose logs are read because somebody complains of being refused by them."""
+_REFUSED = re.compile(
+    r"(?i)not authori[sz]ed|unauthori[sz]ed|authentication|permission denied|access denied|noauth|wrongpass"
+)
 _TAIL = 120
 _Found = TypeVar("_Found")
 
@@ -217,28 +223,47 @@ def _logs(
                     )
                 )
     for pod in wanted[:_POD_LOGS]:
-        for container in containers_of(pod):
-            if not container.ended and not container.running:
-                continue
-            for previous in (False, True):
-                if previous and not container.restarts:
-                    continue
-                try:
-                    text = reader.logs(
-                        namespace_of(pod),
-                        name_of(pod),
-                        container=container.name,
-                        previous=previous,
-                        tail_lines=_TAIL,
-                        timestamps=True,
-                    )
-                except StratusError as error:
-                    # a container without a log answers 400; only a log that may not be read is news
-                    if getattr(error, "status", 0) == 403:
-                        missing["container logs"] = shown(str(error))
-                    continue
-                keep(parse_log(text, namespace_of(pod), name_of(pod), container.name))
+        keep(_of_pod(reader, pod, missing))
+    # Who is refused by a server says so; whom the server refused, only its own log tells.
+    named = _refusing(lines.values(), objects)
+    for pod in [p for p in _backing(named, objects) if p not in wanted][:_NAMED_LOGS]:
+        keep(_of_pod(reader, pod, missing))
     return tuple(sorted(lines.values(), key=lambda entry: (entry.at, entry.namespace, entry.pod, entry.container)))
+
+
+def _of_pod(reader: ClusterReader, pod: Json, missing: dict[str, str]) -> list[LogLine]:
+    """Return the newest log lines of a pod's containers, of the run before as well where one was restarted."""
+    found: list[LogLine] = []
+    for container in containers_of(pod):
+        if not container.ended and not container.running:
+            continue
+        for previous in (False, True):
+            if previous and not container.restarts:
+                continue
+            try:
+                text = reader.logs(
+                    namespace_of(pod),
+                    name_of(pod),
+                    container=container.name,
+                    previous=previous,
+                    tail_lines=_TAIL,
+                    timestamps=True,
+                )
+            except StratusError as error:
+                # a container without a log answers 400; only a log that may not be read is news
+                if getattr(error, "status", 0) == 403:
+                    missing["container logs"] = shown(str(error))
+                continue
+            found += parse_log(text, namespace_of(pod), name_of(pod), container.name)
+    return found
+
+
+def _refusing(lines: Iterable[LogLine], objects: dict[str, tuple[Json, ...]]) -> set[str]:
+    """Return the services that lines about a refusal name."""
+    names = {name_of(s) for s in objects.get("Service", ())}
+    refusals = {entry.text for entry in lines if _REFUSED.search(entry.text)}
+    words = {word for text in refusals for word in re.findall(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", text)}
+    return names & words
 
 
 def parse_log(text: str, namespace: str, pod: str, container: str) -> list[LogLine]:

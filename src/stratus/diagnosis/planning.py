@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Literal
 
 from stratus.errors import KnowledgeError
+from stratus.knowledge.execs import exec_line, filled
 from stratus.knowledge.templates import fill_command, fill_text, placeholders, split, usable, values
 from stratus.model.actions import ActionPlan, ActionStep
 from stratus.model.base import Json, Noun
@@ -71,10 +72,13 @@ def make_plan(case: Case, hypothesis: Hypothesis) -> ActionPlan | None:
 
 def _offers(case: Case, hypothesis: Hypothesis) -> Iterator[ActionPlan]:
     """Yield what the runbooks say, then what is built in, in order of preference."""
-    for runbook in _by_relevance(case, hypothesis):
-        for action in runbook.actions:
-            if (plan := _from_runbook(hypothesis, runbook, action)) is not None:
-                yield plan
+    stated = [(book, action) for book in _by_relevance(case, hypothesis) for action in book.actions]
+    if any(action.exec is not None and usable(action, hypothesis.facts) for _, action in stated):
+        # What only starts processes anew is no match for what sets right what they are refused by.
+        stated.sort(key=lambda pair: "rollout restart" in pair[1].command)
+    for runbook, action in stated:
+        if (plan := _from_runbook(hypothesis, runbook, action)) is not None:
+            yield plan
     for remedy in remedies():
         if (plan := _from_remedy(hypothesis, remedy)) is not None:
             yield plan
@@ -88,11 +92,11 @@ def _by_relevance(case: Case, hypothesis: Hypothesis) -> list[Runbook]:
 
 
 def _from_runbook(hypothesis: Hypothesis, runbook: Runbook, action: RunbookAction) -> ActionPlan | None:
-    if action.compensation or not usable(action, hypothesis.facts):
-        return None  # an action with a compensation is a transaction of its own kind
+    if not usable(action, hypothesis.facts):
+        return None
     if not _suits(action.command, hypothesis.object):
         return None
-    step = _step(action, hypothesis.object, hypothesis.facts, runbook.id)
+    step = _inside(action, hypothesis, runbook) or _step(action, hypothesis.object, hypothesis.facts, runbook.id)
     if step is None:
         return None
     return ActionPlan(
@@ -105,6 +109,17 @@ def _from_runbook(hypothesis: Hypothesis, runbook: Runbook, action: RunbookActio
 
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+def _inside(action: RunbookAction, hypothesis: Hypothesis, runbook: Runbook) -> ActionStep | None:
+    """Return the step of a change inside a container; lint accepts its line as long as the runbook states it."""
+    if action.exec is None or hypothesis.object.kind not in _WORKLOADS:
+        return None
+    try:
+        one = filled(runbook, action, hypothesis.object, hypothesis.facts)
+    except KnowledgeError:
+        return None
+    return ActionStep(text=one.text, command=exec_line(one), target=hypothesis.object, runbook=runbook.id)
 
 
 def _suits(command: str, target: ObjectRef) -> bool:
@@ -201,6 +216,8 @@ def _needs(needs: Iterable[str], facts: Json) -> bool:
 
 
 def _step(action: RunbookAction, target: ObjectRef, facts: Json, runbook: str) -> ActionStep | None:
+    if action.exec is not None:
+        return None
     known = values(target, facts)
     try:
         command = fill_command(action.command, known)

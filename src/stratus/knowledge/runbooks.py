@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stratus.errors import KnowledgeError
 from stratus.knowledge import frontmatter
+from stratus.knowledge.execs import exec_facts, exec_problems, is_exec
 from stratus.knowledge.templates import placeholders, split
 from stratus.knowledge.vocabulary import vocabulary
 from stratus.model.knowledge import Runbook, RunbookAction
@@ -149,19 +150,26 @@ def _action_problems(action: RunbookAction) -> Iterator[tuple[str, str]]:
     for name in action.needs:
         if name not in words.facts:
             yield "needs", f"`{name}` is not in the vocabulary of facts (docs/reference/facts.md)"
-    for field in ("text", "command", "compensation", "check"):
-        for name in placeholders(getattr(action, field)):
+    used = [("text", placeholders(action.text)), ("command", placeholders(action.command))]
+    if action.exec is not None:
+        used.append(("exec", exec_facts(action.exec)))
+    for field, names in used:
+        for name in names:
             if name not in known:
                 yield field, f"`{{{name}}}` is not in the vocabulary of facts (docs/reference/facts.md)"
             elif name in words.facts and name not in action.needs:
                 yield field, f"`{{{name}}}` is used but not listed in `needs`"
-    for field in ("command", "compensation", "check"):
-        for problem in command_problems(getattr(action, field)):
-            yield field, problem
-    if action.command and not action.undo.strip():
+    for problem in command_problems(action.command):
+        yield "command", problem
+    if (action.command or action.exec) and not action.undo.strip():
         yield "undo", "say how the command is taken back"
-    if " exec " in action.command and not (action.compensation and action.check):
-        yield "compensation", "a command that runs inside a container needs `compensation` and `check`"
+    if action.exec is not None:
+        if action.command:
+            yield "command", "an action has a command or an `exec`, not both"
+        for part, problem in exec_problems(action.exec):
+            yield f"exec.{part}", problem
+    elif is_exec(action.command):
+        yield "command", "a command inside a container is stated as `exec`, with its compensation and checks"
 
 
 def command_problems(command: str) -> Iterable[str]:

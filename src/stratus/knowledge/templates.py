@@ -29,8 +29,8 @@ def placeholders(template: str) -> tuple[str, ...]:
 
 
 def usable(action: RunbookAction, facts: Mapping[str, Any]) -> bool:
-    """Whether the action has a command and all the facts it needs are known (present, not None, not empty text)."""
-    return bool(action.command) and all(facts.get(name) not in (None, "") for name in action.needs)
+    """Whether the action does something and all the facts it needs are known (present, not None, not empty text)."""
+    return bool(action.command or action.exec) and all(facts.get(name) not in (None, "") for name in action.needs)
 
 
 def values(target: ObjectRef, facts: Mapping[str, Any]) -> dict[str, Any]:

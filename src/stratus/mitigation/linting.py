@@ -10,7 +10,8 @@ from typing import Protocol
 
 from stratus.cluster.base import ClusterReader, ClusterRehearser
 from stratus.errors import ClusterError, CommandRefused, InDoubt, NotFound, UsageError
-from stratus.mitigation import podspec
+from stratus.knowledge.execs import is_exec
+from stratus.mitigation import containers, podspec
 from stratus.mitigation.blast import check_radius
 from stratus.mitigation.calendar import CLOSED, closed
 from stratus.mitigation.diffing import differences
@@ -100,6 +101,9 @@ def lint(
     draft = _Draft(OverlayReader(reader))
     refusals: list[Refusal] = []
     for step in plan.steps:
+        if is_exec(step.command):
+            refusals += _lint_exec(step.command, draft, case, policy)
+            continue
         lines, wrong = split_commands(step.command)
         if not lines and not wrong:
             wrong = (Refusal(command="", code="no_command", message=f"no command is known for: {step.text}"),)
@@ -168,6 +172,26 @@ def _lint_line(
     draft.commands.append(compiled)
     if compiled.mutating and len(draft.writes) == before_count:
         draft.idle.append(line)
+    return []
+
+
+def _lint_exec(line: str, draft: _Draft, case: Case, policy: Policy) -> list[Refusal]:
+    """Add a command in a container to the draft, or return why not."""
+    one = containers.find(line, case, policy)
+    if isinstance(one, Refusal):
+        return [one]
+    if refusals := check_target(one.write(one.change.command), None, policy, line):
+        return refusals  # before anything is read: what is out of scope is not even looked at
+    try:
+        before = draft.reader.get(one.workload)
+    except ClusterError as error:
+        return [_refused_by_server(line, error, one.workload, draft.reader)]
+    if refusals := containers.check(one, before, policy, line):
+        return refusals
+    assert before is not None
+    command, write = containers.planned(one, before, line)
+    draft.commands.append(command)
+    draft.writes.append(write)
     return []
 
 

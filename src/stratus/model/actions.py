@@ -60,6 +60,86 @@ class ApiWrite(Noun):
         return "/" + "/".join(parts)
 
 
+class ContainerCommand(Noun):
+    """A program to be run in a container, with what it reads.
+
+    Attributes:
+        argv: its words. They stand in the request's address, and so in audit logs: never a secret.
+        stdin: what it is sent. A secret stands here as a reference, `${{ Secret/name#key | js }}`, which is resolved
+            when the command is sent and never written down.
+    """
+
+    argv: tuple[str, ...]
+    stdin: str = ""
+
+
+class ContainerCheck(ContainerCommand):
+    """A command that only looks, and what its output has to be like; it holds when it exits with 0 and all is so.
+
+    Attributes:
+        contains, lacks: texts that stand in its output, or do not.
+        changed: what `state` prints is not what it printed before.
+    """
+
+    contains: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    changed: bool = False
+
+
+class ContainerChange(Noun):
+    """A change of application state from inside a container, with everything that lets it be taken back.
+
+    Attributes:
+        container: its name in the pod.
+        state: prints what will change, one fact a line; kept as the pre-image.
+        check_before: shows the fault; what does not show it is not run.
+        command: the change.
+        check_after: shows that the change is there; also tells whether an unanswered one has happened.
+        compensation: takes it back.
+        check_undone: shows that it is taken back.
+        hidden: what `state` prints (such as a password's hash) is kept in the journal and shown nowhere.
+    """
+
+    container: str
+    hidden: bool = False
+    state: ContainerCommand
+    check_before: ContainerCheck
+    command: ContainerCommand
+    check_after: ContainerCheck
+    compensation: ContainerCommand
+    check_undone: ContainerCheck
+
+
+class Compensable(Noun):
+    """A runbook's change, filled in: the only way in which a command gets into a container.
+
+    Attributes:
+        runbook: id of the runbook that states it.
+        text: what it does, in words.
+        workload: whose pod it runs in; the pod is chosen when it runs.
+    """
+
+    runbook: str
+    text: str
+    workload: ObjectRef
+    change: ContainerChange
+
+    def write(self, command: ContainerCommand, key: str = "stratus") -> ApiWrite:
+        """Return one of its commands in the form of a write, so that it is journalled and shown like one.
+
+        Its target is the workload: which pod the command runs in is decided when it does.
+        """
+        body = {"container": self.change.container, "command": list(command.argv), "stdin": command.stdin}
+        return ApiWrite(
+            method="POST",
+            target=self.workload,
+            plural=f"{self.workload.kind.lower()}s",
+            subresource="exec",
+            body=body,
+            field_manager=key,
+        )
+
+
 class ApiRead(Noun):
     """One read a command compiles to: what to show, not how."""
 
@@ -134,6 +214,8 @@ class PlannedWrite(Noun):
     """Readable lines such as `spec.replicas: 0 -> 1`."""
     note: str = ""
     """What undo will not give back, for `equivalent`; what was rewritten, for `rewritable`."""
+    compensable: Compensable | None = None
+    """For `compensable`: the change, its compensation and their checks; the write is then its command."""
 
 
 class MitigationPlan(Noun):

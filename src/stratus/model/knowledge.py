@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from stratus.model.actions import ContainerChange
 from stratus.model.base import Noun
 from stratus.model.diagnosis import FaultClass
 
@@ -18,17 +19,16 @@ class RunbookAction(Noun):
         command: kubectl command template with `{placeholders}` filled from a hypothesis' object and facts
             (`{namespace}`, `{kind}`, `{name}`, and the fact names); empty when a person must act.
         needs: names of facts that must be known for the command to be usable.
-        undo: in words, how it is taken back; required for `exec` together with `compensation`.
-        compensation: command template of the compensating action (only for what has no exact inverse).
-        check: command template whose success shows the effect (only with compensation).
+        undo: in words, how it is taken back.
+        exec: instead of `command`: a change inside a container, with its compensation and the checks of both; its
+            words and input are templates, too.
     """
 
     text: str
     command: str = ""
     needs: tuple[str, ...] = ()
     undo: str = ""
-    compensation: str = ""
-    check: str = ""
+    exec: ContainerChange | None = None
 
 
 class Runbook(Noun):

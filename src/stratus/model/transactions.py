@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stratus.model.actions import ApiWrite, Reversibility
+from stratus.model.actions import ApiWrite, Compensable, Reversibility
 from stratus.model.base import Json, Noun
 from stratus.model.health import HealthVector, VerdictReport
 from stratus.model.refs import ObjectRef
@@ -38,6 +38,8 @@ class WriteRecord(Noun):
     undo_writes: tuple[ApiWrite, ...] = ()
     conflicts: tuple[str, ...] = ()
     """Field paths that somebody else changed since."""
+    compensable: Compensable | None = None
+    """For a command in a container: what takes it back; `before` and `after` then hold what its `state` printed."""
 
 
 class UndoProof(Noun):

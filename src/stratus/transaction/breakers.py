@@ -41,6 +41,9 @@ def check_oscillation(history: Sequence[Transaction], writes: Iterable[PlannedWr
     """
     kept = [t for t in history if t.state == "committed" and t.ended_at >= since and not t.wrapped]
     for planned in writes:
+        if planned.compensable is not None:
+            _check_commands(kept, planned)
+            continue
         if planned.pre_image is None or planned.dry_run is None:
             continue
         past = _past(kept, planned)
@@ -52,6 +55,25 @@ def check_oscillation(history: Sequence[Transaction], writes: Iterable[PlannedWr
             repeats = _run(made, move, turning=False)
             if len(repeats) >= REPEATS:
                 raise _refused(planned, path, "changed in the same way", repeats)
+
+
+def _check_commands(kept: Sequence[Transaction], planned: PlannedWrite) -> None:
+    """Refuse a command in a container that kept transactions have run again and again."""
+    one = planned.compensable
+    ran = [
+        transaction.id
+        for transaction in kept
+        for record in transaction.writes
+        if record.compensable is not None and one is not None
+        if record.compensable.workload.key == one.workload.key and record.compensable.change == one.change
+    ]
+    if len(ran) >= REPEATS:
+        raise CommandRefused(
+            f"{planned.write.target}: {', '.join(ran)} ran the same command in it; once more heals nothing, something "
+            "else takes it back",
+            code=OSCILLATION,
+            hint="find what changes it back; a person should look",
+        )
 
 
 def _past(kept: Sequence[Transaction], planned: PlannedWrite) -> dict[Path, list[tuple[Move, str]]]:

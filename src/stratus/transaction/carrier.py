@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from stratus.cluster.base import ClusterReader
-from stratus.cluster.writer import WRITE_SECONDS, ClusterWriter
+from stratus.cluster.writer import WRITE_SECONDS, ClusterExecutor, ClusterWriter
 from stratus.errors import (
     AlreadyExists,
     ClusterError,
@@ -25,7 +25,9 @@ from stratus.model.health import HealthVector
 from stratus.model.refs import ObjectRef
 from stratus.model.transactions import Transaction, UndoProof, WriteRecord
 from stratus.settings import Settings
+from stratus.transaction.compensating import INSIDE, ContainerWork
 from stratus.transaction.essence import alike, managers, uid, version
+from stratus.transaction.inside import Inside
 from stratus.transaction.inverse import (
     Inverse,
     expected_after,
@@ -65,6 +67,7 @@ class Carrier:
     Args:
         story: the transaction's events so far.
         locks: held by this engine.
+        executor: runs commands in containers; None: nobody may.
     """
 
     def __init__(
@@ -79,10 +82,14 @@ class Carrier:
         tripwire: Tripwire,
         story: Story,
         locks: LockSet,
+        executor: ClusterExecutor | None = None,
     ) -> None:
         self._reader, self._writer, self._journal = reader, writer, journal
         self._clock, self._probe, self._settings, self._trip = clock, probe, settings, tripwire
         self.story, self.locks = story, locks
+        inside = Inside(reader, executor, guard=locks.check, patiently=self._patiently, wait=self._awhile)
+        self._work = ContainerWork(self, inside, LATE)
+        self._waited = 0.0
         self._orders: dict[Order, Callable[[Command, str], None]] = {
             "measure": self._measure,
             "intend": self._intend,
@@ -113,7 +120,11 @@ class Carrier:
             command = decide(self.ledger, wish)
             if command.order in ("stop", "await_verdict"):
                 return
-            self._orders[command.order](command, reason)
+            if command.order in INSIDE and self._plan(command).compensable is not None:
+                self._waited = 0.0
+                self._work.carry_out(command.order, command.index, write_key(self.transaction.id, command.index))
+            else:
+                self._orders[command.order](command, reason)
 
     def append(self, kind: EventKind, *, index: int = 0, result: str = "", body: Json | None = None) -> None:
         """Put one event on disk and fold it."""
@@ -124,6 +135,10 @@ class Carrier:
         entry = self._journal.append(txn, count, self._clock.now(), kind, index=index, result=result, body=body or {})
         self.story = further(self.story, entry)
         self._trip(f"{name}:after")
+
+    def trip(self, name: str) -> None:
+        """Say which durable step comes, for tests of crashes."""
+        self._trip(name)
 
     def samples(self, count: int, interval: float) -> tuple[HealthVector, ...]:
         """Take several health samples, `interval` seconds apart, keeping the lock."""
@@ -143,9 +158,21 @@ class Carrier:
             left -= part
             self.locks.check()
 
+    def _awhile(self, seconds: float) -> bool:
+        """Wait for a pod to run or the API to answer; False when one step has waited long enough."""
+        if self._waited >= GONE_WITHIN:
+            return False
+        self._waited += seconds
+        self.pause(seconds)
+        return True
+
     def deadline(self) -> float:
         """Return the moment at which the transaction has used up its time."""
         return self.transaction.created_at + self._settings.limits.transaction_seconds
+
+    def spent(self) -> str:
+        """Say that the transaction has no time left for another write, or nothing."""
+        return "the transaction's time is used up" if self._clock.now() > self.deadline() else ""
 
     def _plan(self, command: Command) -> PlannedWrite:
         return self.story.plans[command.index]
@@ -165,26 +192,27 @@ class Carrier:
     def _intend(self, command: Command, reason: str) -> None:
         i, planned = command.index, self._plan(command)
         key = write_key(self.transaction.id, i)
-        before = self._read(planned.write.target)
         earlier = next((w for w in self.transaction.writes if w.index == i), None)
+        before = self._read(planned.write.target)
         if earlier is not None and resolution(earlier, planned, before, key) == "done":
             # A try that was taken for lost has arrived after all: it counts, and is not sent again.
-            self._intended(i, earlier.before, earlier.write)
+            self.intended(i, earlier.before, earlier.write)
             self._done(i, earlier.before, planned, before)
             return
         why = obstacle(planned, before) or self._outdated(planned, before)
-        self._intended(i, before, planned.write if why else prepared(planned, before, key))
+        self.intended(i, before, planned.write if why else prepared(planned, before, key))
         if why:
             self.append("outcome", index=i, result="failed", body={"error": f"{planned.write.target}: {why}"})
 
-    def _intended(self, index: int, before: Json | None, write: ApiWrite) -> None:
+    def intended(self, index: int, before: Json | None, write: ApiWrite) -> None:
+        """Put on disk that a write is about to be sent, and what stood there before it."""
         body = {"before": before, "write": write.model_dump(mode="json")}
         self.append("intended", index=index, body=body)
 
     def _outdated(self, planned: PlannedWrite, before: Json | None) -> str:
         """Refuse a write that was planned on an object that is not there any more in that form."""
-        if self._clock.now() > self.deadline():
-            return "the transaction's time is used up"
+        if spent := self.spent():
+            return spent
         by_place = planned.write.method == "PUT" or planned.write.patch_type == "application/json-patch+json"
         if not by_place or planned.write.subresource or planned.pre_image is None:
             return ""
@@ -200,26 +228,27 @@ class Carrier:
         try:
             answer = self._writer.write(record.write)
         except ClusterUnreachable as error:
-            self._failed(i, "retry", error)
+            self.failed(i, "retry", error)
         except InDoubt as error:
-            self._failed(i, "in_doubt", error)
+            self.failed(i, "in_doubt", error)
         except Throttled as error:
-            self._failed(i, "retry", error)
+            self.failed(i, "retry", error)
         except AlreadyExists as error:
             now = self._read(record.write.target)
             mine = write_key(self.transaction.id, i) in managers(now)
-            self._failed(i, "in_doubt" if mine else "failed", error)
+            self.failed(i, "in_doubt" if mine else "failed", error)
         except Conflict as error:
-            self._failed(i, "retry" if record.write.expect_version else "failed", error)
+            self.failed(i, "retry" if record.write.expect_version else "failed", error)
         except ClusterError as error:
             # A 5xx may come from a server that has stored the write and then failed: only reading tells.
-            self._failed(i, "in_doubt" if error.status >= 500 else "failed", error)
+            self.failed(i, "in_doubt" if error.status >= 500 else "failed", error)
         else:
             self._trip(f"write:{i}:after")
             after = self._after(record.write, answer)
             self.append("outcome", index=i, result="done", body={"after": after})
 
-    def _failed(self, index: int, result: str, error: Exception) -> None:
+    def failed(self, index: int, result: str, error: Exception) -> None:
+        """Journal that a write was not answered well, and wait before it is tried again."""
         self.append("outcome", index=index, result=result, body={"error": str(error)})
         tries = self.ledger.steps[index].tries
         if result == "retry" and not isinstance(error, Conflict):
@@ -315,15 +344,16 @@ class Carrier:
             answer = self._writer.write(record.undo_writes[-1])
         except (Conflict, AlreadyExists, InDoubt, Throttled, ClusterUnreachable, NotFound) as error:
             missing = isinstance(error, NotFound) and record.undo_writes[-1].method == "POST"
-            self._undo_failed(i, conflicted or "failed" if missing else "retry", error)
+            self.undo_failed(i, conflicted or "failed" if missing else "retry", error)
         except ClusterError as error:
-            self._undo_failed(i, "retry" if error.status >= 500 else conflicted or "failed", error)
+            self.undo_failed(i, "retry" if error.status >= 500 else conflicted or "failed", error)
         else:
             self._trip(f"undo:{i}:after")
             del answer
             self.append("undo_outcome", index=i, result=conflicted or "undone")
 
-    def _undo_failed(self, index: int, result: str, error: Exception) -> None:
+    def undo_failed(self, index: int, result: str, error: Exception) -> None:
+        """The same for the undo of one."""
         self.append("undo_outcome", index=index, result=result, body={"error": str(error)})
         tries = self.ledger.steps[index].undo_tries
         if result == "retry" and not isinstance(error, Conflict):
@@ -341,11 +371,19 @@ class Carrier:
     def _proof(self) -> UndoProof:
         """Read everything touched back and compare it with what was there before."""
         groups: dict[tuple[str, str, str], list[WriteRecord]] = {}
+        inner = [r for r in self.transaction.writes if r.compensable is not None]
         for record in self.transaction.writes:
-            groups.setdefault(record.write.target.key, []).append(record)
+            if record.compensable is None:
+                groups.setdefault(record.write.target.key, []).append(record)
         owners = self._owners()
         differences: list[str] = []
         kind_only: list[str] = []
+        self._waited = 0.0
+        for record in inner:
+            if record.state in ("undone", "undo_failed"):
+                differences += self._work.residue(record)
+            elif record.state == "failed" and self._work.late(record):
+                differences.append(f"{record.write.target}: a command taken for lost has worked late")
         for records in groups.values():
             now = self._read(records[0].write.target)
             undone = [r for r in records if r.state in ("undone", "undo_failed")]
@@ -360,7 +398,7 @@ class Carrier:
                     kind_only += [*invert(record, now, key=key, owners=owners).not_identical, *([note] if note else ())]
         return UndoProof(
             proved=not differences,
-            checked=len(groups),
+            checked=len(groups) + len(inner),
             differences=tuple(differences),
             not_identical=tuple(dict.fromkeys(kind_only)),
         )

@@ -26,6 +26,7 @@ class UndoCost(Noun):
         rollouts: workloads whose pods would be replaced.
         pods: pods that would be started.
         seconds: estimated time until all of them are ready; workloads roll side by side.
+        runs: what is run in containers, in words.
         loses: what comes back only in kind, or not at all.
     """
 
@@ -35,6 +36,7 @@ class UndoCost(Noun):
     rollouts: int = 0
     pods: int = 0
     seconds: float = 0.0
+    runs: tuple[str, ...] = ()
     loses: tuple[str, ...] = ()
 
     def text(self) -> str:
@@ -53,6 +55,7 @@ class UndoCost(Noun):
             parts.append(f"{self.rollouts} {word} of about {_round(self.seconds)} s")
         elif self.pods:
             parts.append(f"{self.pods} pod{'' if self.pods == 1 else 's'} to start, about {_round(self.seconds)} s")
+        parts += self.runs
         if not parts:
             parts.append("nothing to send")
         return ", ".join(parts) + ", loses " + ("; ".join(self.loses) or "nothing")
@@ -72,9 +75,14 @@ def undo_cost(
     rolled: dict[tuple[str, str, str], float] = {}
     grown: dict[tuple[str, str, str], float] = {}
     pods, loses = 0, []
+    runs: list[str] = []
     for write, before, after, note in writes:
         if note:
             loses.append(note.rstrip("."))
+        if write.subresource == "exec":
+            container = write.body.get("container", "") if isinstance(write.body, dict) else ""
+            runs.append(f"runs the compensation in container {container} of a pod of {write.target}")
+            continue
         if restored_by_controller(write):
             continue
         if creates(write):
@@ -102,6 +110,7 @@ def undo_cost(
         rollouts=len(rolled),
         pods=pods,
         seconds=max([*rolled.values(), *grown.values()], default=0.0),
+        runs=tuple(runs),
         loses=tuple(dict.fromkeys(loses)),
         **count,
     )

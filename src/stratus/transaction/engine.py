@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from stratus.cluster.base import ClusterReader
-from stratus.cluster.writer import ClusterWriter
+from stratus.cluster.writer import ClusterExecutor, ClusterWriter
 from stratus.errors import BudgetSpent, CommandRefused, LeaseLost, TransactionError
 from stratus.kit.clock import Clock
 from stratus.model.actions import PlannedWrite
@@ -29,6 +29,8 @@ STALE = "stale_plan"
 """Code of the refusal of a plan that was overtaken while it waited."""
 UNFINISHED = 3
 """Times that an unfinished transaction in the scope is finished before a new one gives way."""
+REACH = 30.0
+"""Seconds that request figures may look back."""
 PATIENCE = 1.5
 """Times as long as failing containers ran before they failed that they have to run now."""
 
@@ -41,6 +43,7 @@ class TransactionEngine:
 
     Args:
         writer: the one way to change the cluster; hand it to nobody else.
+        executor: runs commands in containers; as the writer, for nobody else. None: such a write is refused.
         identity: name of this engine in locks; unique to the process.
         tripwire: called with the name of each durable step before and after it; for tests of crashes.
     """
@@ -56,8 +59,10 @@ class TransactionEngine:
         settings: Settings,
         identity: str,
         tripwire: Tripwire = lambda name: None,
+        executor: ClusterExecutor | None = None,
     ) -> None:
         self._reader, self._writer, self._journal = reader, writer, journal
+        self._executor = executor
         self._clock, self._probe, self._settings = clock, probe, settings
         self._identity, self._tripwire = identity, tripwire
         self._live: dict[str, Carrier] = {}
@@ -94,7 +99,7 @@ class TransactionEngine:
         """
         story = self._story(txn_id)
         if story is None:
-            admit(writes, self._settings.limits)
+            admit(writes, self._settings.limits, inside=self._executor is not None)
             since = self._clock.now() - self._settings.limits.oscillation_seconds
             check_oscillation(self._latest(), writes, since=since)
             plans = _named(txn_id, writes, 0)
@@ -158,7 +163,7 @@ class TransactionEngine:
             LeaseLost: another engine has taken over.
         """
         story = self._wrapped(txn_id)
-        admit((*story.plans, *writes), self._settings.limits)
+        admit((*story.plans, *writes), self._settings.limits, inside=self._executor is not None)
         for planned in writes:
             space = planned.write.target.namespace
             if space not in story.namespaces if space else not story.wide:
@@ -451,6 +456,11 @@ class TransactionEngine:
             alerts = (*conditions.alerts, *late(before, after))
             only_alerts = alerts and not cleared(after, conditions.model_copy(update={"alerts": ()}), health)
             patient = silence if only_alerts and report.verdict == "IMPROVED" else deadline
+            fresh = begun + REACH
+            if report.verdict == "RESOLVED" and after[0].at < fresh and self._clock.now() < deadline:
+                # Rates are means over some time: that all is well rests on figures of the time after the change.
+                carrier.pause(fresh - after[0].at)
+                continue
             if report.verdict == "RESOLVED" or self._clock.now() >= patient:
                 return after, report
             still = last is not None and last[1].verdict == report.verdict and steady(last[0], after, health)
@@ -522,6 +532,7 @@ class TransactionEngine:
             tripwire=self._tripwire,
             story=story,
             locks=locks,
+            executor=self._executor,
         )
 
     def _locks(self, namespaces: tuple[str, ...], wide: bool) -> LockSet:

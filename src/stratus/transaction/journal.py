@@ -196,6 +196,7 @@ def _rewritten(
         record = WriteRecord(
             index=entry.index, command=plan.command, write=ApiWrite.model_validate(body["write"]),
             reversibility=plan.reversibility, state="intended", before=body.get("before"),
+            compensable=plan.compensable,
         )  # fmt: skip
     else:
         assert old is not None  # the protocol lets nothing but an intent come first

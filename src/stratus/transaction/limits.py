@@ -12,8 +12,11 @@ from stratus.settings import LimitSettings
 from stratus.transaction.inverse import refusal, removes
 
 
-def admit(writes: Sequence[PlannedWrite], limits: LimitSettings) -> None:
+def admit(writes: Sequence[PlannedWrite], limits: LimitSettings, *, inside: bool = False) -> None:
     """Let a transaction begin, or say why not.
+
+    Args:
+        inside: whether commands can be run in containers.
 
     Raises:
         CommandRefused: a write has no known inverse; nothing was sent.
@@ -26,6 +29,12 @@ def admit(writes: Sequence[PlannedWrite], limits: LimitSettings) -> None:
             raise CommandRefused(
                 f"{planned.write.target}: {why}; only what can be taken back is executed",
                 code="irreversible",
+                hint="choose a change of the object (scale, set, patch) instead",
+            )
+        if planned.compensable is not None and not inside:
+            raise CommandRefused(
+                f"{planned.write.target}: this engine may not run commands in containers",
+                code="no_exec",
                 hint="choose a change of the object (scale, set, patch) instead",
             )
     _bound("commands", len(writes), limits.commands, "mutating commands")

@@ -27,6 +27,9 @@ def again(transaction: Transaction, plans: Sequence[PlannedWrite], reader: Clust
     now: dict[tuple[str, str, str], Json | None] = {}
     found = []
     for record in transaction.writes:
+        if record.compensable is not None:
+            found.append(plans[record.index])  # its own check says whether it is still needed
+            continue
         key = record.write.target.key
         if key not in now:
             now[key] = reader.get(record.write.target.model_copy(update={"uid": ""}))

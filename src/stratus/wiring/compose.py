@@ -75,6 +75,7 @@ def rooms(
         engine = engine_class(off)(
             reader=cluster.reader,
             writer=cluster.writer,
+            executor=cluster.executor,
             journal=journal,
             clock=ticking,
             probe=HealthProbe(reader=cluster.reader, telemetry=told, clock=ticking, settings=settings.health),

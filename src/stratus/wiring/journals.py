@@ -85,6 +85,7 @@ def open_engine(settings: Settings, transaction: str = "") -> Iterator[Transacti
         yield TransactionEngine(
             reader=reader,
             writer=source.cluster.writer,
+            executor=source.cluster.executor,
             journal=journal,
             clock=clock,
             probe=HealthProbe(
@@ -96,12 +97,15 @@ def open_engine(settings: Settings, transaction: str = "") -> Iterator[Transacti
 
 
 def changes(settings: Settings, transaction: str, *, live: bool = False) -> dict[str, list[str]]:
-    """Return what a transaction changed, as readable lines by object.
+    """Return what a transaction changed, as readable lines by object; of a command in a container, by what it did.
+
+    What is in a container is not looked at again: that takes a command in it.
 
     Args:
         live: compare the objects before it with those in the cluster now, not with those it left behind.
     """
     from stratus.mitigation.diffing import differences
+    from stratus.transaction.inside import output_changes
 
     with ExitStack() as stack:
         journal = stack.enter_context(read_journal(settings))
@@ -109,13 +113,18 @@ def changes(settings: Settings, transaction: str, *, live: bool = False) -> dict
         reader = stack.enter_context(_source(settings, found.incident)).cluster.reader if live else None
         first: dict[str, Json | None] = {}
         last: dict[str, Json | None] = {}
+        inner: dict[str, list[str]] = {}
         for write in found.writes:
             if write.state == "failed":
                 continue
             name = str(write.write.target)
+            if write.compensable is not None:
+                name = f"{name}, container {write.compensable.change.container}: {write.compensable.text}"
+                inner[name] = output_changes(write.before, write.after)
+                continue
             first.setdefault(name, write.before)
             last[name] = write.after if reader is None else reader.get(write.write.target)
-        return {name: list(differences(before, last[name])) for name, before in first.items()}
+        return {**{name: list(differences(before, last[name])) for name, before in first.items()}, **inner}
 
 
 def undo_preview(settings: Settings, transaction: str) -> tuple[UndoCost, tuple[str, ...]]:
@@ -136,7 +145,7 @@ def undo_preview(settings: Settings, transaction: str) -> tuple[UndoCost, tuple[
 
         conflicts: list[str] = []
         for record in found.writes:
-            if record.state in ("done", "conflict", "undo_failed"):
+            if record.state in ("done", "conflict", "undo_failed") and record.compensable is None:
                 now = reader.get(record.write.target.model_copy(update={"uid": ""}))
                 conflicts += invert(record, now, key="preview", owners={}).conflicts
         return cost_of(found, start), tuple(dict.fromkeys(conflicts))

@@ -214,6 +214,7 @@ def transaction(
         engine = TransactionEngine(
             reader=reader,
             writer=source.cluster.writer,
+            executor=source.cluster.executor,
             journal=journal,
             clock=clock,
             probe=HealthProbe(reader=reader, telemetry=told, clock=clock, settings=chosen.health),

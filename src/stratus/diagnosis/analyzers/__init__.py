@@ -21,6 +21,7 @@ from stratus.diagnosis.analyzers import (
     scheduling,
     services,
 )
+from stratus.diagnosis.databases import enrich
 from stratus.diagnosis.finding import Finding
 from stratus.diagnosis.world import World
 
@@ -52,5 +53,6 @@ def findings(world: World) -> list[Finding]:
     for name, analyze in ANALYZERS.items():
         for finding in analyze(world):
             finding.analyzer = name
+            enrich(world, finding)
             found.append(finding)
     return found
