@@ -43,11 +43,10 @@ def test_every_noun_of_the_state_may_come_back() -> None:
 def _named(hints: Any) -> set[type]:
     found: set[type] = set()
     for hint in hints.values() if isinstance(hints, dict) else [hints]:
-        if inspect.isclass(hint) and issubclass(hint, BaseModel):
-            if hint not in found:
-                found.add(hint)
-                for field in hint.model_fields.values():
-                    found |= _named(field.annotation) if field.annotation is not hint else set()
+        if inspect.isclass(hint) and issubclass(hint, BaseModel) and hint not in found:
+            found.add(hint)
+            for field in hint.model_fields.values():
+                found |= _named(field.annotation) if field.annotation is not hint else set()
         for inner in typing.get_args(hint):
             found |= _named(inner)
     return found

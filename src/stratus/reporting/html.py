@@ -12,6 +12,7 @@ from stratus.kit.clock import iso
 from stratus.model.reports import IncidentState, Report
 from stratus.reporting.chart import health_chart
 from stratus.reporting.notify import duration, headline
+from stratus.reporting.numbers import COMPONENT_HEADINGS, SERVICE_HEADINGS, component_rows, service_rows, split_rows
 
 MOODS: dict[str | None, str] = {"RESOLVED": "good", "IMPROVED": "good", "REGRESSED": "bad", "UNCHANGED": "warning",
                                 "UNKNOWN": "warning", None: "info"}  # fmt: skip
@@ -32,6 +33,12 @@ def html(report: Report) -> str:
         undone=sum(a.undone for a in report.attempts),
         split=[round(100 * part / total, 2) for part in (m.detect, m.diagnose, m.mitigate)],
         chart=Markup(chart) if chart else "",  # noqa: S704 - our own SVG, numbers only
+        service_rows=service_rows,
+        split_rows=split_rows,
+        component_rows=component_rows,
+        service_headings=SERVICE_HEADINGS,
+        component_headings=COMPONENT_HEADINGS,
+        direction=_direction,
         duration=duration,
         iso=iso,
         clock=lambda at: iso(at)[11:19],
@@ -46,6 +53,10 @@ def _environment() -> Environment:
     env.filters["percent"] = lambda value: f"{value:.0%}"
     env.filters["number"] = _number
     return env
+
+
+def _direction(word: str) -> Markup:
+    return Markup('<span class="mark m-{0}">{0}</span>').format(word)
 
 
 def _number(value: Any) -> str:

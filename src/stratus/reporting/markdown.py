@@ -8,6 +8,7 @@ from stratus.kit.clock import iso
 from stratus.model.rehearsals import Rehearsed
 from stratus.model.reports import Attempt, Report
 from stratus.reporting.notify import duration, headline
+from stratus.reporting.numbers import COMPONENT_HEADINGS, SERVICE_HEADINGS, Row, component_rows, service_rows
 
 
 def markdown(report: Report) -> str:
@@ -65,11 +66,11 @@ def _attempt(attempt: Attempt) -> list[str]:
     if attempt.verdict_report is not None:
         v = attempt.verdict_report
         parts.append(f"Verdict **{v.verdict}**: {_inline(v.reason)}")
-        moved = [c for c in v.changes if c.direction != "same"]
-        rows = (
-            f"| {_cell(c.component)} | {_n(c.before)} | {_n(c.after)} | {c.noise:.3g} | {c.direction} |" for c in moved
-        )
-        parts += _table("", "| component | before | after | noise | direction |", rows)
+        parts += _table("", _header(SERVICE_HEADINGS), (_line(r) for r in service_rows(v)))
+        parts += _table("", _header(COMPONENT_HEADINGS), (_line(r) for r in component_rows(v)))
+        if v.policy:
+            parts.append(f"Rule: {_inline(v.policy)}.")
+        parts += [f"- alert not counted: {_inline(text)}" for text in v.ignored]
     if attempt.prediction is not None:
         parts.append(f"Foretold: {_inline(attempt.prediction.text())}")
     if attempt.undo_proof is not None:
@@ -78,6 +79,15 @@ def _attempt(attempt: Attempt) -> list[str]:
         parts.append(f"Undo {said}: {p.checked} object(s) checked, {len(p.differences)} difference(s).")
     parts += [f"- refused: `{r.command}`: {_inline(r.message)}" for r in attempt.refusals]
     return parts
+
+
+def _header(headings: tuple[str, ...]) -> str:
+    return f"| {' | '.join(_cell(h) for h in headings)} |"
+
+
+def _line(row: Row) -> str:
+    cells = [_cell(cell) for cell in row.cells]
+    return f"| {' | '.join([f'**{cells[0]}**' if row.decided else cells[0], *cells[1:]])} |"
 
 
 def _rehearsals(report: Report) -> list[str]:
@@ -109,7 +119,7 @@ def _table(title: str, header: str, rows: Iterable[str]) -> list[str]:
     body = "\n".join(rows)
     if not body:
         return []
-    rule = "|" + "---|" * (header.count("|") - 1)
+    rule = "|" + "---|" * (header.replace("\\|", "").count("|") - 1)
     return ([f"## {title}"] if title else []) + [f"{header}\n{rule}\n{body}"]
 
 
@@ -127,7 +137,3 @@ def _inline(text: str) -> str:
 
 def _cell(text: str) -> str:
     return _inline(text).replace("|", "\\|")
-
-
-def _n(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}"

@@ -11,6 +11,7 @@ from rich.text import Text
 from stratus.kit.clock import iso
 from stratus.model.reports import Attempt, IncidentState, Report, TimelineEntry
 from stratus.reporting.notify import duration, headline
+from stratus.reporting.numbers import headline_of
 
 COLOURS = {"info": "default", "good": "green", "warning": "yellow", "bad": "red"}
 STATE_COLOURS = {
@@ -19,6 +20,10 @@ STATE_COLOURS = {
     IncidentState.UNRESOLVED: "yellow",
     IncidentState.NEEDS_HUMAN: "red",
 }
+
+MOVED = {"better": "green", "worse": "red", "unknown": "yellow", "same": "dim"}
+MOST_SERVICES = 5
+"""Services of an attempt that are told with their numbers; all of them are in the report's files."""
 
 
 def progress_line(entry: TimelineEntry) -> Text:
@@ -85,6 +90,8 @@ def _attempt(attempt: Attempt) -> RenderableType:
         lines.append(Padding(Text(f"foretold {attempt.prediction.text()}", style="dim"), (0, 0, 0, 11)))
     if attempt.verdict_report is not None:
         lines.append(Padding(Text(attempt.verdict_report.reason, style="dim"), (0, 0, 0, 11)))
+        told = [s for s in attempt.verdict_report.services if s.decided or s.direction != "same"][:MOST_SERVICES]
+        lines += [Padding(Text(headline_of(s), style=MOVED[s.direction]), (0, 0, 0, 11)) for s in told]
     lines += [Padding(Text(f"refused: {r.message}", style="red"), (0, 0, 0, 11)) for r in attempt.refusals]
     return Group(*lines)
 
