@@ -139,6 +139,12 @@ def test_variables_from_a_configmap_or_secret(desk: Desk) -> None:
     assert code(desk, "set env deploy/api --prefix=X_") == "missing_argument"
 
 
+def test_objects_without_the_container_are_passed_over_unless_all_are(desk: Desk) -> None:
+    assert [w.target.name for w in writes(desk, "set env deploy --all X=1 -c side")] == ["web"]
+    assert code(desk, "set env deploy/api X=1 -c side") == "no_such_container"
+    assert code(desk, "set resources deploy --all --limits=cpu=1 -c side") == "no_such_container"
+
+
 def test_a_record_for_a_later_apply(desk: Desk) -> None:
     manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: NAME}, data: {a: b}}"
     note = "kubectl.kubernetes.io/last-applied-configuration"

@@ -37,7 +37,7 @@ def verdict(case: Case, found: Compared) -> str:
     said = found.ran.stderr.strip()
     if case.ours:
         return "" if found.refused and not found.changed else "ours should refuse it as a whole"
-    if found.ran.exit_code == 0 and found.refused:
+    if found.ran.exit_code == 0 and found.refused and found.differs:
         return f"kubectl does it, ours refuses: {found.refused}"
     if found.differs:
         return f"different (kubectl: {said!r}, ours: {found.refused}): {found.differs}"
@@ -65,7 +65,14 @@ def test_every_changing_verb_has_cases() -> None:
 
 @pytest.mark.parametrize(
     ("code", "refused", "differs", "bad"),
-    [(0, True, "x", True), (0, False, "x", True), (1, True, "", False), (0, False, "", False), (1, False, "x", True)],
+    [
+        (0, True, "x", True),
+        (0, True, "", False),  # it found nothing to do, and ours says so
+        (0, False, "x", True),
+        (1, True, "", False),
+        (0, False, "", False),
+        (1, False, "x", True),
+    ],
 )
 def test_a_difference_would_be_seen(code: int, refused: bool, differs: str, bad: bool) -> None:
     problem = CommandRefused("no", code="x", hint="y") if refused else None

@@ -112,10 +112,7 @@ def _env(ctx: Context) -> Outcome:
     wanted = {name: wanted[name] for name in (*sets, *(n for n in taken if n not in sets))}
 
     def change(found: Found, spec: Json) -> None:
-        chosen = _containers(spec, pattern)
-        if not chosen:
-            raise _no_container(found, spec, pattern)
-        for container in chosen:
+        for container in _containers(spec, pattern):
             env = [e for e in container.get("env") or () if e["name"] not in removed]
             for name, entry in wanted.items():
                 old = next((e for e in env if e["name"] == name), None)
@@ -134,7 +131,11 @@ def _env(ctx: Context) -> Outcome:
             if not env:
                 container.pop("env", None)
 
-    return _changed(ctx, find(ctx, names), change)
+    objects = find(ctx, names)
+    having = [one for one in objects if _containers(pod_spec(one, one.obj), pattern)]
+    if objects and not having:  # of several, kubectl passes over those without such a container
+        raise _no_container(objects[0], pod_spec(objects[0], objects[0].obj), pattern)
+    return _changed(ctx, objects, change)
 
 
 def _taken_over(ctx: Context) -> dict[str, Json]:
