@@ -64,8 +64,8 @@ oracles: $(VENV)/.dev ## prove the oracles of all benchmark scenarios: injected,
 measure-transactions: $(VENV)/.dev ## what journal, lock, rehearsal and proof cost per write
 	$(BIN)/python benchmarks/transactions.py --check
 
-measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against what is promised
-	$(BIN)/python benchmarks/embedded_cluster.py --check
+measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against what is promised (KMOCK=python with kmock)
+	$(BIN)/python benchmarks/embedded_cluster.py --check $(if $(KMOCK),--kmock-python $(KMOCK))
 
 e2e: $(VENV)/.dev ## the same repairs on any cluster: STRATUS_E2E_KUBECONFIG=FILE make e2e
 	@test -n "$(E2E_KUBECONFIG)" || { echo "set STRATUS_E2E_KUBECONFIG to a kubeconfig whose user may create a namespace"; exit 2; }
