@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests" / "transaction"
-SLOW = ("test_crash_walk.py", "test_rivals.py")
+SLOW = ("test_crash_walk.py", "test_rivals.py", "test_undo_everything.py")
 """Asked only where nothing quicker has failed."""
 SPEC = "test_spec.py"
 """Is about the model, not about the code."""
