@@ -53,7 +53,7 @@ def test_the_outcome_is_what_the_report_says(broken: Doors) -> None:
     assert told.touched
     assert told.commands
     assert told.report is not None
-    assert "mttr" not in told.report or told.report["mttr"]
+    assert "mttr" not in told.report  # it has real seconds in it
     assert told.model_calls == 0
 
 

@@ -126,8 +126,10 @@ def _name(target: Any) -> str:
 
 def _short(report: Report) -> Json:
     """Return what of a report is worth keeping in a log; the timeline is the transcript already."""
-    kept = {"state", "mode", "root_cause", "attempts", "mttr", "usage", "changes", "missing"}
-    left: Any = {"attempts": {"__all__": {"writes", "verdict_report"}}, "root_cause": {"evidence"}}
+    kept = {"state", "mode", "root_cause", "attempts", "usage", "changes", "missing"}
+    # Left out: what is long, and what the speed of the machine decides.
+    less: Any = {"writes": True, "verdict_report": True, "prediction": {"cpu": True}}
+    left: Any = {"attempts": {"__all__": less}, "root_cause": {"evidence"}}
     short: Json = report.model_dump(mode="json", by_alias=True, include=kept, exclude=left)
     short["hypotheses"] = [
         {"id": h.id, "class": h.fault, "object": str(h.object), "confidence": h.confidence, "status": h.status}
