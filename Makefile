@@ -8,7 +8,7 @@ GOLDEN ?= $(or $(STRATUS_GOLDEN),../shared/data/golden)
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk random-walk conformance kubectl-table spec rivals kubectl-twins measure-transactions measure-cluster embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,41 @@ measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against
 e2e: $(VENV)/.dev ## the same repairs on any cluster: STRATUS_E2E_KUBECONFIG=FILE make e2e
 	@test -n "$(E2E_KUBECONFIG)" || { echo "set STRATUS_E2E_KUBECONFIG to a kubeconfig whose user may create a namespace"; exit 2; }
 	STRATUS_E2E_KUBECONFIG=$(E2E_KUBECONFIG) $(BIN)/python -m pytest -q -m e2e tests/e2e
+
+BENCH_OUT ?= .stratus/bench
+BENCH_JOBS ?= 2
+SUITES := aiopslab,itbench,sregym
+
+bench: $(VENV)/.dev ## every suite, three seeds, with noise (under 20 minutes); writes benchmarks/results
+	rm -rf $(BENCH_OUT)/full
+	$(BIN)/stratus bench run --suite $(SUITES) --seeds 3 --noise on --jobs $(BENCH_JOBS) --out $(BENCH_OUT)/full \
+	  --json benchmarks/results/suites-stratus.json --html $(BENCH_OUT)/report.html
+
+bench-quick: $(VENV)/.dev ## a fixed fifth of every suite, one seed
+	rm -rf $(BENCH_OUT)/quick
+	$(BIN)/stratus bench run --suite $(SUITES) --fraction 5 --noise on --jobs $(BENCH_JOBS) --out $(BENCH_OUT)/quick \
+	  --html $(BENCH_OUT)/quick.html
+
+bench-rest: $(VENV)/.dev ## the other agents, the ablations, the malicious brain and a renamed copy (an hour or two)
+	rm -rf $(BENCH_OUT)/others $(BENCH_OUT)/ablations $(BENCH_OUT)/malicious $(BENCH_OUT)/renamed
+	$(BIN)/stratus bench run --suite $(SUITES) --solver react,plan-execute,naive-retry,no-retry,restart-pods,noop,always-healthy \
+	  --noise on --jobs $(BENCH_JOBS) --out $(BENCH_OUT)/others --json benchmarks/results/suites-others.json
+	$(BIN)/stratus bench run --suite $(SUITES) --ablate tnr,undo,rag,rehearsal,rediagnosis --noise on --fraction 2 \
+	  --jobs $(BENCH_JOBS) --out $(BENCH_OUT)/ablations --json benchmarks/results/suites-ablations.json || test $$? -eq 1
+	$(BIN)/stratus bench run --suite $(SUITES) --solver malicious --noise on --jobs $(BENCH_JOBS) \
+	  --out $(BENCH_OUT)/malicious --json benchmarks/results/suites-malicious.json
+	$(BIN)/stratus bench run --suite $(SUITES) --renamed 1 --noise on --jobs $(BENCH_JOBS) \
+	  --out $(BENCH_OUT)/renamed --json benchmarks/results/suites-renamed.json
+
+MODEL ?= .stratus/small-model
+bench-model: $(VENV)/.dev ## twenty scenarios with a small real model as the brain of Stratus and of ReAct (hours; 2.5 GB)
+	rm -rf $(BENCH_OUT)/model
+	OPENAI_BASE_URL=http://127.0.0.1:18080/v1 OPENAI_API_KEY=none $(BIN)/python tools/small_model.py serve $(MODEL) 18080 -- \
+	  $(BIN)/stratus bench run --suite $(SUITES) --fraction 7 --noise on --solver stratus,react --reasoner openai:small \
+	  --model-calls 20 --commands 12 --out $(BENCH_OUT)/model --json benchmarks/results/suites-model.json
+
+bench-long: $(VENV)/.dev ## the long tests of the agents
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/bench
 
 clean: ## remove what was built, keep what was written
 	rm -rf $(VENV) .venv-embeddings .stratus .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -81,12 +81,16 @@ def run(
     ablate: Annotated[str, typer.Option("--ablate", help="Stratus without this part, besides the solvers.")] = "",
     renamed: Annotated[int | None, typer.Option("--renamed", help="Rename and reshuffle with this seed.")] = None,
     suites: Annotated[Path | None, typer.Option("--suites", help="Folder of suites.")] = None,
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Rounds of acting in one episode.")] = 6,
+    commands: Annotated[int, typer.Option("--commands", min=1, help="Commands of an agent that runs its own.")] = 40,
+    model_calls: Annotated[int, typer.Option("--model-calls", min=0, help="Calls of a model in one episode.")] = 40,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the logs; else .stratus/bench/N.")] = None,
     json_file: JsonFile = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report here, too.")] = None,
 ) -> int:
     """Play episodes, one log each, and print what they come to."""
     from stratus.bench import agents
+    from stratus.bench.outcome import Budget
     from stratus.bench.record import Plan
     from stratus.bench.runner import run as start
 
@@ -106,6 +110,7 @@ def run(
         renamed=renamed,
         only=tuple(only or ()),
         fraction=fraction,
+        budget=Budget(attempts=attempts, commands=commands, model_calls=model_calls),
         command=_command(),
         machine=_machine(),
     )
