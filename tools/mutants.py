@@ -3,7 +3,8 @@
     .venv/bin/python tools/mutants.py [--list] [NAME ...]
 
 Each mutant of `tests/transaction/mutants.json` replaces one piece of text in a copy of the source tree; the tests of
-the transaction room run on the copy and have to fail. Prints a Markdown table; ends with 1 when a mutant survives.
+the transaction room run on the copy and have to fail; the test that `tests/transaction/MUTANTS.md` names is asked
+first. Prints a Markdown table; ends with 1 when a mutant survives.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,17 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests" / "transaction"
 SLOW = ("test_crash_walk.py", "test_rivals.py", "test_undo_everything.py")
 """Asked only where nothing quicker has failed."""
+TABLE = TESTS / "MUTANTS.md"
+NOTHING = 4
+"""How pytest ends when a test is not there any more."""
 SPEC = "test_spec.py"
 """Is about the model, not about the code."""
+
+
+def caught_before() -> dict[str, str]:
+    """Return by mutant the test that has failed on it, as the table of the last run says."""
+    rows = re.findall(r"^\| ([\w-]+) \|.*\| `([^`]+)` \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: test for name, test in rows if (TESTS / test.partition("::")[0]).is_file()}
 
 
 def caught(mutant: dict[str, str], folder: Path) -> str:
@@ -35,11 +46,13 @@ def caught(mutant: dict[str, str], folder: Path) -> str:
         sys.exit(f"mutant {mutant['name']}: its text stands {text.count(mutant['old'])} times in {mutant['file']}")
     path.write_text(text.replace(mutant["old"], mutant["new"]), encoding="utf-8")
     slow = [str(TESTS / name) for name in SLOW]
-    for chosen in ([str(TESTS), *(f"--ignore={name}" for name in (*slow, str(TESTS / SPEC)))], slow):
+    all_others = [str(TESTS), *(f"--ignore={name}" for name in (*slow, str(TESTS / SPEC)))]
+    known = caught_before().get(mutant["name"])
+    for chosen in (*([[str(TESTS / known)]] if known else []), all_others, slow):
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *chosen]
         environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
-        if run.returncode:
+        if run.returncode and run.returncode != NOTHING:
             failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
             return failed[0].split(" ")[1].rpartition("/")[2] if failed else f"exit code {run.returncode}"
     return ""
