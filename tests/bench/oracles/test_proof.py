@@ -2,9 +2,9 @@
 
 The injected state fails the strict oracle. After nobody has done anything, so does the state then, and it fails the
 original one unless the scenario says `lenient` and why (an original that looks at one moment only can meet a container
-between two crashes, which is why it is asked then). Taking back what was injected passes both, and so does what somebody who
-knows the answer would type. Whoever silences the broken thing fails the strict one. By default a few scenarios; with
-STRATUS_LONG=1 (`make oracles`) all of them.
+between two crashes, which is why it is asked then). Taking back what was injected passes both, and so does what
+somebody who knows the answer would type. Whoever silences the broken thing fails the strict one. By default a few
+scenarios; with STRATUS_LONG=1 (`make oracles`) all of them.
 """
 
 from __future__ import annotations
