@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from stratus.conformance.adoption import running_pod
 from stratus.conformance.golden import Golden
 from stratus.conformance.suites.concurrency import Play, shape
-from stratus.conformance.suites.evidence import begin, existing
+from stratus.conformance.suites.evidence import begin, existing, sightings
 from stratus.conformance.world import EmbeddedWorld
 from stratus.kit.clock import iso, parse_iso
 
@@ -148,3 +149,122 @@ def test_answers_keep_what_counts() -> None:
     assert shape(pods) == shape(same)
     assert shape({**pods, "items": pods["items"] * 2}) != shape(pods)
     assert shape("404 page not found\n") == "404 page not found\n"
+
+
+# what earlier cases saw
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/conc/deployments"
+REVISION = "deployment.kubernetes.io/revision"
+TEMPLATE = {
+    "metadata": {"labels": {"app": "web"}},
+    "spec": {
+        "containers": [
+            {
+                "name": "c", "image": "registry.local/demo/app:v1",
+                "env": [
+                    {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}},
+                    {"name": "B", "valueFrom": {"secretKeyRef": {"name": "hidden", "key": "b"}}},
+                    {"name": "C", "valueFrom": {"secretKeyRef": {"name": "perhaps", "key": "c", "optional": True}}},
+                ],
+            }
+        ],
+        "volumes": [{"name": "v", "configMap": {"name": "files", "items": [{"key": "f", "path": "f"}]}}],
+    },
+}  # fmt: skip
+
+
+def owned(
+    kind: str, name: str, number: int, owner: Json | None = None, *, revision: int = 1, replicas: int = 1
+) -> Json:
+    meta: Json = {
+        "name": name, "namespace": "conc", "uid": f"00000000-0000-4000-8000-00000000000{number}",
+        "creationTimestamp": f"2026-11-22T1{int(owner is None)}:00:00Z", "labels": {"app": "web"},
+        "annotations": {REVISION: str(revision)},
+    }  # fmt: skip
+    if owner is not None:
+        of = {key: owner["metadata"][key] for key in ("name", "uid")}
+        meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": owner["kind"], "controller": True, **of}]
+    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
+    status = {"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": meta, "spec": spec, "status": status}
+
+
+def look(*objects: Json) -> Json:
+    items = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in objects]
+    return {
+        "what": "observe: x",
+        "objects": [{"kind": f"{objects[0]['kind']}List", "apiVersion": "apps/v1", "items": items}],
+    }
+
+
+def replica_sets(world: EmbeddedWorld) -> dict[str, str]:
+    found = world.store.list("replicasets.apps", "conc")
+    return {o["metadata"]["name"]: o["metadata"]["annotations"][REVISION] for o in found}
+
+
+def test_a_history_is_as_earlier_cases_saw_it_last(world: EmbeddedWorld) -> None:
+    web = owned("Deployment", "web", 1, revision=2)
+    old, new = owned("ReplicaSet", "web-a", 2, web, replicas=0), owned("ReplicaSet", "web-b", 3, web, revision=2)
+    after = owned("ReplicaSet", "web-b", 3, web, revision=4)
+    seen = sightings(
+        [look(old, owned("ReplicaSet", "web-b", 3, web)), look(new), step("GET", f"{BASE}/a", 200, config())]
+    )
+    assert [key[3] for key in seen] == ["web-a", "web-b"]
+    existing(world, [step("GET", f"{DEPLOYMENTS}/web", 200, web), look(after)], seen)
+    assert replica_sets(world) == {"web-a": "1", "web-b": "2"}
+
+
+def test_a_history_that_has_gone_on_is_not_what_an_earlier_case_saw(world: EmbeddedWorld) -> None:
+    web = owned("Deployment", "web", 1, revision=4)
+    seen = sightings([look(owned("ReplicaSet", "web-b", 3, web, revision=2))])
+    now = owned("ReplicaSet", "web-b", 3, web, revision=4)
+    existing(world, [step("GET", f"{DEPLOYMENTS}/web", 200, web), look(now)], seen)
+    assert replica_sets(world) == {"web-b": "4"}
+
+
+def test_what_a_pod_belongs_to_is_there_when_an_earlier_case_saw_it(world: EmbeddedWorld) -> None:
+    web = owned("Deployment", "web", 1)
+    replicas = owned("ReplicaSet", "web-b", 3, web)
+    seen = sightings([step("GET", f"{DEPLOYMENTS}/web", 200, web), look(replicas)])
+    assert {key[1] for key in seen} == {"Deployment", "ReplicaSet"}
+    pod = {**running_pod(replicas, 0, world.cluster.clock.now())}
+    existing(world, [step("GET", f"/api/v1/namespaces/conc/pods/{pod['metadata']['name']}", 200, pod)], seen)
+    world.cluster.control.drain()
+    assert world.store.get("deployments.apps", "conc", "web") is not None
+    assert [p["metadata"]["name"] for p in world.store.list("pods", "conc")] == [pod["metadata"]["name"]]
+
+
+def test_a_pod_that_only_its_name_tells_of_is_one_of_its_replica_set(world: EmbeddedWorld) -> None:
+    web = owned("Deployment", "web", 1)
+    seen = sightings([step("GET", f"{DEPLOYMENTS}/web", 200, web), look(owned("ReplicaSet", "web-b", 3, web))])
+    path = "/api/v1/namespaces/conc/pods"
+    existing(world, [step("POST", f"{path}/web-b-xyz/eviction", 429), step("GET", f"{path}/web-b-gone", 404)], seen)
+    world.cluster.control.drain()
+    (pod,) = world.store.list("pods", "conc")
+    assert (pod["metadata"]["name"], pod["status"]["phase"]) == ("web-b-xyz", "Running")
+
+
+def test_what_running_pods_insist_on_was_there(world: EmbeddedWorld) -> None:
+    web = owned("Deployment", "web", 1)
+    existing(world, [step("GET", f"{DEPLOYMENTS}/web", 200, web)])
+    assert world.store.get("configmaps", "conc", "settings")["data"] == {"a": "value"}  # type: ignore[index]
+    assert world.store.get("configmaps", "conc", "files")["data"] == {"f": "value"}  # type: ignore[index]
+    assert world.store.get("secrets", "conc", "hidden")["data"] == {"b": "dmFsdWU="}  # type: ignore[index]
+    assert world.store.get("secrets", "conc", "perhaps") is None
+
+
+def test_what_was_recorded_is_not_made_up(world: EmbeddedWorld) -> None:
+    mine = config(a="true")
+    mine["metadata"]["name"] = "settings"
+    web = owned("Deployment", "web", 1)
+    existing(world, [step("GET", f"{BASE}/settings", 200, mine), step("GET", f"{DEPLOYMENTS}/web", 200, web)])
+    assert world.store.get("configmaps", "conc", "settings")["data"] == {"a": "true"}  # type: ignore[index]
+
+
+def test_a_look_is_not_taken_before_what_it_shows(world: EmbeddedWorld) -> None:
+    shown = owned("ReplicaSet", "web-b", 3)
+    shown["status"]["conditions"] = [{"type": "X", "lastUpdateTime": "2026-11-22T12:00:07Z"}]
+    Play(world, {})._step(look(shown))
+    assert world.cluster.clock.now() == parse_iso("2026-11-22T12:00:08Z")
+    Play(world, {})._step(look(owned("ReplicaSet", "web-b", 3)))
+    assert world.cluster.clock.now() == parse_iso("2026-11-22T12:00:08Z")

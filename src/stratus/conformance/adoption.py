@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,13 +101,57 @@ def with_pods(objects: Iterable[Json], moment: float) -> list[Json]:
             continue
         wanted = min(obj["spec"].get("replicas", 1), (obj.get("status") or {}).get("replicas", 0))
         for number in range(owned.get(obj["metadata"]["uid"], 0), wanted):
-            pod = _pod(obj, number, moment)
+            pod = running_pod(obj, number, moment)
             if pod["metadata"]["name"] not in names:
                 found.append(pod)
     return found
 
 
-def _pod(owner: Json, number: int, moment: float) -> Json:
+def with_references(objects: Iterable[Json]) -> list[Json]:
+    """Return objects, and the ConfigMaps and Secrets without which the pods among them could not have run."""
+    listed = list(objects)
+    there = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in listed}
+    missing: dict[tuple[str, str, str], set[str]] = {}
+    for pod in listed:
+        if pod["kind"] == "Pod" and (pod.get("status") or {}).get("phase") == "Running":
+            for kind, name, keys in _references(pod["spec"]):
+                missing.setdefault((kind, pod["metadata"]["namespace"], name), set()).update(keys)
+    return listed + [
+        {
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "namespace": space,
+                "uid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{space} {name}")),
+            },
+            "data": dict.fromkeys(sorted(keys), "dmFsdWU=" if kind == "Secret" else "value"),
+        }
+        for (kind, space, name), keys in missing.items()
+        if (kind, space, name) not in there
+    ]
+
+
+def _references(spec: Json) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield kind, name and keys of what a pod's containers and volumes insist on."""
+    for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
+        for entry in container.get("env") or ():
+            source = entry.get("valueFrom") or {}
+            for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
+                if field in source and not source[field].get("optional"):
+                    yield kind, source[field]["name"], [source[field]["key"]]
+        for entry in container.get("envFrom") or ():
+            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+                if field in entry and not entry[field].get("optional"):
+                    yield kind, entry[field]["name"], []
+    for volume in spec.get("volumes") or ():
+        for field, kind, name in (("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName")):
+            if field in volume and not volume[field].get("optional"):
+                yield kind, volume[field][name], [item["key"] for item in volume[field].get("items") or ()]
+
+
+def running_pod(owner: Json, number: int, moment: float) -> Json:
+    """Return a pod of a ReplicaSet or StatefulSet that has run for a minute."""
     meta, template = owner["metadata"], owner["spec"]["template"]
     uid = uuid.uuid5(uuid.UUID(meta["uid"]), f"pod {number}")
     ordinal = owner["kind"] == "StatefulSet"

@@ -54,7 +54,7 @@ passes when all of its sequences did and no other.
 | `files.NAME` | one file of recordings: `total`, `passed`, `rate`, and `least` and `met` where a share is asked for |
 | `files.NAME.about` | what is compared |
 | `files.NAME.measures.NAME` | parts counted apart: `total`, `passed`, `rate`, `least`, `met` |
-| `files.NAME.parts.NAME` | what is counted within the cases (lifecycles: `sequences`, `sequences_own_pace`): `total`, `passed`, `rate` |
+| `files.NAME.parts.NAME` | counted within the cases (`sequences`, `sequences_own_pace`): `total`, `passed`, `rate` |
 | `files.NAME.kinds.KIND` | `total`, `passed`, `rate` per kind or group of commands |
 | `files.NAME.failing` | list of `case`, `kind`, `reason`, `measures`: cases in which something differs |
 | `files.NAME.out_of_scope` | list of `case`, `kind`, `reason`: cases not counted |

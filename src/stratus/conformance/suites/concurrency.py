@@ -12,10 +12,11 @@ from stratus.conformance.golden import Golden
 from stratus.conformance.matrix import Outcome
 from stratus.conformance.normal import TIME, UID, difference, neutral
 from stratus.conformance.suites.base import RESOURCE, Chosen, Json, attempt
-from stratus.conformance.suites.evidence import COLLECTORS, begin, existing, id_of
-from stratus.conformance.timeline import Key
+from stratus.conformance.suites.evidence import COLLECTORS, begin, existing, id_of, sightings
+from stratus.conformance.timeline import Key, written
 from stratus.conformance.words import LETTERS
 from stratus.conformance.world import AGENT, Answer, EmbeddedWorld, Side
+from stratus.kit.clock import parse_iso
 
 PODS = re.compile(
     rf"(?<=[a-z0-9])-{LETTERS}{{8,10}}-{LETTERS}{{5}}(?![a-z0-9])|(?<=[a-z0-9])-{LETTERS}{{5}}(?![a-z0-9])"
@@ -49,16 +50,19 @@ class Concurrency:
 
     def replay(self, golden: Golden, side: Side, chosen: Chosen) -> Iterator[Outcome]:
         """Play each case in a cluster of its own in which controllers work."""
+        earlier: dict[Key, Json] = {}
         for index, record in enumerate(golden.records(self.name)):
             case = f"{index}/{record['case']}"
+            known = dict(earlier)
+            earlier |= sightings(record["steps"])
             if not chosen(case):
                 continue
 
-            def run(case: str = case, record: Json = record) -> Outcome:
+            def run(case: str = case, record: Json = record, known: dict[Key, Json] = known) -> Outcome:
                 world = side.world("conc", "conc2", "conc3", running=True, moment=begin(record["steps"]))
                 assert isinstance(world, EmbeddedWorld)
                 try:
-                    found = existing(world, record["steps"])
+                    found = existing(world, record["steps"], known)
                     return Play(world, found).case(case, record)
                 finally:
                     world.close()
@@ -233,9 +237,10 @@ class Play:
 
     def _observe(self, objects: list[Any]) -> str:
         problems = []
-        for wanted in objects:
-            if not isinstance(wanted, dict) or "kind" not in wanted:
-                continue
+        looked = [o for o in objects if isinstance(o, dict) and "kind" in o]
+        # A look is not taken before the latest write that it shows.
+        self._world.reach(max((_latest(o) for d in looked for o in d.get("items") or [d]), default=0.0) + 1.0)
+        for wanted in looked:
             found = self._look(wanted)
             self._learn(wanted, found)
             problem = difference(shape(found), shape(wanted))
@@ -293,6 +298,13 @@ class Play:
             lambda m: m[1] + self._versions.get(m[2], m[2]),
             text,
         )
+
+
+def _latest(obj: Json) -> float:
+    """Return the latest moment that an object tells of: its last write, or the last change of a condition."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    stamps = [c.get(field) for c in conditions for field in ("lastUpdateTime", "lastTransitionTime")]
+    return max([written(obj), *(parse_iso(s) for s in stamps if s)])
 
 
 def _plain(obj: Json) -> str:

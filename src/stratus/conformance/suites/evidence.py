@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stratus.conformance.adoption import adopt, with_pods, with_replica_sets
+from stratus.conformance.adoption import REVISION, adopt, running_pod, with_pods, with_references, with_replica_sets
 from stratus.conformance.suites.base import RESOURCE, Json
 from stratus.conformance.suites.reads import whole
 from stratus.conformance.suites.validation import preconditions
@@ -16,6 +16,9 @@ from stratus.conformance.timeline import Key, key_of
 from stratus.conformance.world import EmbeddedWorld
 from stratus.kit.clock import parse_iso
 
+#: What controllers keep of the versions of a workload.
+HISTORIES = frozenset({"ReplicaSet", "ControllerRevision"})
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 #: Finalizers that the garbage collector sets and takes away itself.
 COLLECTORS = frozenset({"orphan", "foregroundDeletion"})
 
@@ -65,16 +68,35 @@ def _requests(steps: list[Json]) -> list[Json]:
     return [r for step in steps for r in step.get("requests", [step]) if "method" in r]
 
 
-def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
-    """Place what was there before a case; return corrected answers of reads that the recording shows after a change."""
+def sightings(steps: list[Json]) -> dict[Key, Json]:
+    """Return the workloads, and their histories, that a case has seen, as they were when it saw them last."""
+    return {
+        key_of(obj): obj
+        for step in steps
+        for document in [*(r.get("response") for r in step.get("requests", [step])), *(step.get("objects") or ())]
+        for obj in whole_of(document)
+        if obj["kind"] in HISTORIES | WORKLOADS and (obj.get("metadata") or {}).get("uid")
+    }
+
+
+def existing(world: EmbeddedWorld, steps: list[Json], earlier: Mapping[Key, Json] | None = None) -> dict[Key, Json]:
+    """Place what was there before a case; return corrected answers of reads that the recording shows after a change.
+
+    Args:
+        world: where it is placed.
+        steps: of the case.
+        earlier: what cases before it have seen of the histories of workloads.
+    """
     corrected: dict[Key, Json] = {}
     placed: dict[Key, Json] = {}
     start = begin(steps)
     touched: set[str] = set()
+    shown: set[Key] = set()
     for step in steps:
         for request in step.get("requests", [step]):
             if "method" in request:
                 _evidence(placed, request, steps, touched)
+        shown |= placed.keys() if "objects" not in step and not touched else set()
         for document in step.get("objects") or ():
             for obj in whole_of(document):
                 stamp = obj["metadata"].get("creationTimestamp")
@@ -89,10 +111,17 @@ def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
             corrected[id_of(step)] = true
             if placed.get(key_of(true)) == answer:
                 placed[key_of(true)] = true
+    placed |= _named_pods(placed, steps, earlier or {}, start)
+    _with_owners(placed, earlier or {})
+    for owner in list(placed.values()):
+        history = {k: o for k, o in (earlier or {}).items() if _owned(o, owner) and not _path_of(world, o) & touched}
+        # What the case itself looks at it has changed; how it was before, only earlier ones can tell, if none came
+        # between.
+        placed |= {k: o for k, o in history.items() if k not in placed or (k not in shown and _fresh(owner, history))}
     placed |= {key_of(o): o for o in objects_for(steps)}
     _scaled(placed, steps)
     order = {"Node": 0, "Deployment": 1, "StatefulSet": 1, "DaemonSet": 1, "Service": 1, "ReplicaSet": 2, "Pod": 4}
-    complete = with_pods(with_replica_sets(placed.values()), world.cluster.clock.now())
+    complete = with_references(with_pods(with_replica_sets(placed.values()), world.cluster.clock.now()))
     for obj in sorted(complete, key=lambda o: order.get(o["kind"], 3)):
         if obj["kind"] not in ("Namespace", "Scale"):
             world.place(obj)
@@ -100,6 +129,53 @@ def existing(world: EmbeddedWorld, steps: list[Json]) -> dict[Key, Json]:
         if obj["kind"] == "Pod":
             adopt(world.cluster.control, obj)
     return corrected
+
+
+def _named_pods(
+    placed: Mapping[Key, Json], steps: list[Json], earlier: Mapping[Key, Json], at: float
+) -> dict[Key, Json]:
+    """Return the pods that steps act on and that only their names tell of: they belong to a ReplicaSet seen before."""
+    found: dict[Key, Json] = {}
+    for request in _requests(steps):
+        match = RESOURCE.match(request["path"])
+        if match is None or match[5] != "pods" or not match[6] or request["status"] == 404:
+            continue
+        key = ("", "Pod", match[4], match[6])
+        owner = earlier.get(("apps", "ReplicaSet", match[4], match[6].rpartition("-")[0]))
+        if owner is not None and key not in placed:
+            pod = running_pod(owner, 0, at)
+            found[key] = {**pod, "metadata": {**pod["metadata"], "name": match[6]}}
+    return found
+
+
+def _with_owners(placed: dict[Key, Json], earlier: Mapping[Key, Json]) -> None:
+    """Place the owners without which what is placed would be collected, where earlier cases have seen them."""
+    by_uid = {obj["metadata"]["uid"]: (key, obj) for key, obj in earlier.items()}
+    waiting = list(placed.values())
+    while waiting:
+        for ref in waiting.pop()["metadata"].get("ownerReferences") or ():
+            key, owner = by_uid.get(ref["uid"], (None, None))
+            if key is not None and owner is not None and key not in placed:
+                placed[key] = owner
+                waiting.append(owner)
+
+
+def _owned(obj: Json, owner: Json) -> bool:
+    uid = owner["metadata"].get("uid")
+    return uid is not None and any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences") or ())
+
+
+def _fresh(owner: Json, history: Mapping[Key, Json]) -> bool:
+    """Tell whether the newest ReplicaSet of a history is the one a Deployment has now, as large as it wants it."""
+    newest = max(history.values(), key=_revision, default=None)
+    return newest is not None and (_revision(newest), newest.get("spec", {}).get("replicas")) == (
+        _revision(owner),
+        owner.get("spec", {}).get("replicas"),
+    )
+
+
+def _revision(obj: Json) -> int:
+    return int((obj["metadata"].get("annotations") or {}).get(REVISION) or obj.get("revision") or 0)
 
 
 def _scaled(placed: dict[Key, Json], steps: list[Json]) -> None:
