@@ -8,7 +8,7 @@ GOLDEN ?= $(or $(STRATUS_GOLDEN),../shared/data/golden)
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk catalogue random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start i
 
 undo-walk: $(VENV)/.dev ## random sequences of commands done and undone, for every (verb, kind) (STRATUS_UNDO_EXAMPLES=N each)
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_undo_everything.py
+
+catalogue: $(VENV)/.dev ## every fault of every application, by Stratus and by the worst proposals: nothing ends worse (hours)
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_catalogue.py
 
 random-walk: $(VENV)/.dev ## ten thousand random API operations on embedded clusters
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/sim/test_api_stateful.py
