@@ -54,6 +54,7 @@ def test_nothing_to_rank() -> None:
 def test_only_what_makes_things_worse_for_certain_is_harmful(verdict: str) -> None:
     assert harmful(foretold(verdict)) is (verdict == "REGRESSED")
     assert not harmful(Prediction(verdict="UNKNOWN", best="REGRESSED", worst="REGRESSED"))
+    assert not harmful(foretold(verdict, by_itself=True))
 
 
 def test_costs_are_compared_by_what_hurts_most() -> None:

@@ -72,5 +72,8 @@ def ranked(candidates: Sequence[tuple[float, Prediction]]) -> list[int]:
 
 
 def harmful(prediction: Prediction) -> bool:
-    """Tell whether a plan must not be executed without a person: it makes things worse whatever is not known."""
-    return prediction.rehearsed and prediction.verdict == "REGRESSED"
+    """Tell whether a plan must not be executed without a person: it makes things worse whatever is not known.
+
+    What gets worse by itself is not the plan's doing.
+    """
+    return prediction.rehearsed and prediction.verdict == "REGRESSED" and not prediction.by_itself

@@ -22,6 +22,7 @@ class Prediction(Noun):
         rehearsed: the plan was run; else `reason` says why not, and nothing is known.
         verdict: what the gate said of the twin; UNKNOWN where that hangs on something the twin cannot know.
         best, worst: the verdict if all that is not known goes well, and if it goes badly.
+        by_itself: all that gets worse also does when nothing is done.
         blind: what was not known and counts here, in words.
         changes: components of the twin's health that moved.
         undo: what taking it back would cost, in words.
@@ -38,6 +39,7 @@ class Prediction(Noun):
     best: Verdict | None = None
     worst: Verdict | None = None
     reason: str = ""
+    by_itself: bool = False
     blind: tuple[str, ...] = ()
     changes: tuple[ComponentChange, ...] = ()
     undo: str = ""
@@ -62,6 +64,8 @@ class Prediction(Noun):
         parts = [f"{self.verdict}: {self.reason}" if self.reason else self.verdict]
         if self.verdict == "UNKNOWN" and self.best is not None and self.best != self.worst:
             parts.append(f"at best {self.best}, at worst {self.worst}")
+        if self.by_itself:
+            parts.append("that comes by itself")
         if self.blind:
             parts.append("not known: " + "; ".join(self.blind[:2]))
         if self.unavailable:

@@ -17,10 +17,10 @@ from stratus.model.rehearsals import Prediction
 from stratus.settings import HealthSettings, Settings
 from stratus.telemetry.base import Telemetry
 from stratus.transaction.cost import UndoCost, cost_of
-from stratus.transaction.verdict import Conditions, cleared
+from stratus.transaction.verdict import Conditions, cleared, judge
 
 if TYPE_CHECKING:
-    from stratus.model.health import ServiceHealth
+    from stratus.model.health import HealthVector, ServiceHealth
     from stratus.model.transactions import Transaction
     from stratus.sim.cluster import EmbeddedCluster
     from stratus.sim.store import Change
@@ -110,6 +110,8 @@ class TwinRehearsal:
         try:
             first = self._run(twin, plan, namespaces, services, until, pessimist=False)
             other = self._run(twin, plan, namespaces, services, until, pessimist=True) if first.doubts else None
+            worse = first.worse if first.verdict.verdict == "REGRESSED" else set()
+            alone = bool(worse) and worse <= self._alone(twin, first.seconds_taken, namespaces, until)
         except _OutOfTime:
             limit = self._settings.limits.rehearsal_seconds
             return _not(f"it takes more than {limit:g} s of CPU time (limits.rehearsal_seconds)")
@@ -118,7 +120,29 @@ class TwinRehearsal:
         except Exception as error:
             log.warning("a rehearsal failed", exc_info=True)
             return _not(f"the rehearsal failed: {type(error).__name__}: {error}")
-        return combined(first, other, twin.snapshot.blind, self._cpu() - begun)
+        found = combined(first, other, twin.snapshot.blind, self._cpu() - begun)
+        return found.model_copy(update={"by_itself": alone and found.verdict == "REGRESSED"})
+
+    def _alone(self, twin: TwinCluster, seconds: float, namespaces: tuple[str, ...], until: float) -> set[str]:
+        """Return what gets worse in as much time when nothing is done."""
+        from stratus.sim.twin.glance import Glance
+        from stratus.transaction.sampling import HealthProbe
+
+        health = self._settings.health
+        with twin.fork() as fork:
+            pace = _Pace(fork, lambda: self._cpu() > until)
+            probe = HealthProbe(reader=Glance(fork), telemetry=Telemetry(), clock=pace, settings=health)
+
+            def samples() -> list[HealthVector]:
+                found = []
+                for _ in range(health.samples):
+                    found.append(probe.sample(namespaces))
+                    pace.sleep(health.sample_interval)
+                return found
+
+            before = samples()
+            pace.sleep(max(0.0, seconds - 2 * health.samples * health.sample_interval))
+            return worse_in(judge(before, samples(), Conditions(), health))
 
     def _run(
         self,
@@ -158,12 +182,13 @@ class TwinRehearsal:
                 return Run(VerdictReport(verdict="UNCHANGED", reason=f"refused: {done.reason}"), done, fork, outage)
             verdict = engine.validate(name, conditions)
             outage.end()
+            taken = fork.clock.now() - twin.clock.now()
             done = engine.show(name)
             cost = cost_of(done, lambda _: None)
             seen = bool(cleared(done.health_before, conditions, settings.health))
             met = tuple(fork.doubts.met)
             exact = engine.undo(name, "rehearsed").state == "undone"
-            return Run(verdict, done, fork, outage, cost=cost, visible=seen, doubts=met, exact=exact)
+            return Run(verdict, done, fork, outage, cost=cost, visible=seen, doubts=met, exact=exact, taken=taken)
 
 
 class Run:
@@ -173,6 +198,7 @@ class Run:
         visible: the incident showed in the twin's objects before.
         doubts: what had to be guessed.
         exact: whether taking it back was proved; None when nothing was to be taken back.
+        taken: seconds of the twin's time until it was judged.
     """
 
     def __init__(
@@ -186,11 +212,22 @@ class Run:
         visible: bool = True,
         doubts: tuple[str, ...] = (),
         exact: bool | None = None,
+        taken: float = 0.0,
     ) -> None:
         self.verdict, self.done, self.cost = verdict, done, cost
         self.visible, self.exact = visible, exact
         self.doubts = doubts or tuple(fork.doubts.met)
-        self.unavailable, self.seconds = outage.most, outage.seconds
+        self.unavailable, self.seconds, self.seconds_taken = outage.most, outage.seconds, taken
+
+    @property
+    def worse(self) -> set[str]:
+        """The components that got worse."""
+        return worse_in(self.verdict)
+
+
+def worse_in(report: VerdictReport) -> set[str]:
+    """Return the components that a verdict finds worse."""
+    return {c.component for c in report.changes if c.direction == "worse"}
 
 
 def combined(first: Run, other: Run | None, blind: tuple[str, ...], cpu: float) -> Prediction:

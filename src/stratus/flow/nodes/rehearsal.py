@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from stratus.cluster.kubectl import compile_command
@@ -9,7 +10,7 @@ from stratus.flow.nodes.mitigation import affected, allowed_namespaces
 from stratus.flow.nodes.story import Mood, case_of, spent, told
 from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
-from stratus.mitigation.foresight import PREDICTED, UNREHEARSED, harmful, ranked
+from stratus.mitigation.foresight import PREDICTED, UNREHEARSED, Rehearsal, harmful, ranked
 from stratus.mitigation.linting import lint
 from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
 from stratus.model.cases import Case
@@ -37,9 +38,13 @@ class RehearsalNodes:
         watch = rooms.stopwatch()
         case = case_of(state, rooms)
         plans = [mitigation, *rivals(rooms, state, case, mitigation)]
-        predictions = rooms.rehearsal.foretell(
-            plans, namespaces=affected(state), services=state["detection"].services, served=served(state)
-        )
+        predictions = self._foretold(rooms.rehearsal, state, plans)
+        waited: list[str] = []
+        if state.get("mode") == "auto" and all(f.verdict == "REGRESSED" for f in predictions) and moving(predictions):
+            # Whatever is done now would be blamed for what comes by itself: let that come first.
+            rooms.clock.sleep(rooms.settings.health.settle_max)
+            waited = [f"it gets worse by itself; looked again after {rooms.settings.health.settle_max:.0f} s"]
+            predictions = self._foretold(rooms.rehearsal, state, plans)
         order = ranked([(confidence(state, p), f) for p, f in zip(plans, predictions, strict=True)])
         best = next((i for i in order if not self._barred(rooms, state, predictions[i])), None)
         taken = order[0] if best is None else best
@@ -54,7 +59,7 @@ class RehearsalNodes:
                 ),
             ),
         }
-        lines = [f"{plan.plan.summary}: {prediction.text()}"]
+        lines = [*waited, f"{plan.plan.summary}: {prediction.text()}"]
         lines += [f"passed over: {plans[i].plan.summary}: {predictions[i].text()}" for i in order if i != taken]
         mood: Mood = "good" if prediction.verdict in GOOD else "info"
         if taken:
@@ -73,11 +78,21 @@ class RehearsalNodes:
         return news
 
     @staticmethod
+    def _foretold(rehearsal: Rehearsal, state: State, plans: list[MitigationPlan]) -> tuple[Prediction, ...]:
+        services = state["detection"].services
+        return rehearsal.foretell(plans, namespaces=affected(state), services=services, served=served(state))
+
+    @staticmethod
     def _barred(rooms: Rooms, state: State, prediction: Prediction) -> bool:
         """Tell whether a plan may not be executed on its own; a person who is asked sees what is foretold."""
         if state.get("mode") != "auto":
             return False
         return harmful(prediction) or (rooms.settings.rehearsal == "on" and not prediction.rehearsed)
+
+
+def moving(predictions: Iterable[Prediction]) -> bool:
+    """Tell whether some of what was foretold would happen anyway."""
+    return any(prediction.by_itself for prediction in predictions)
 
 
 def rivals(rooms: Rooms, state: State, case: Case, mitigation: MitigationPlan) -> list[MitigationPlan]:
