@@ -179,6 +179,9 @@ def _begin(plan: Plan, out: Path) -> None:
 
 
 def _work(job: Job) -> Path:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)  # nobody waits for what is left of the queue
     _one(_Worker.plan, job, _Worker.suites[job.suite], _Worker.out, _Worker.books, None)
     return file_of(_Worker.out, job)
 
