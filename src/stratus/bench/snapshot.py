@@ -248,30 +248,26 @@ def workloads(cluster: EmbeddedCluster) -> dict[str, WorkloadState]:
     return dict(_workload(obj) for resource in WORKLOADS for obj in cluster.store.list(resource))
 
 
+#: Where a status tells how many pods are wanted (elsewhere the spec does), there, new, ready and available.
+_COUNTS = {
+    "DaemonSet": ("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberReady",
+                  "numberAvailable"),
+    "": ("", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas"),
+}  # fmt: skip
+
+
 def _workload(obj: Json) -> tuple[str, WorkloadState]:
     meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
-    labels = (spec.get("selector") or {}).get("matchLabels") or {}
-    if obj["kind"] == "DaemonSet":
-        state = WorkloadState(
-            wanted=status.get("desiredNumberScheduled", 0),
-            total=status.get("currentNumberScheduled", 0),
-            updated=status.get("updatedNumberScheduled", 0),
-            ready=status.get("numberReady", 0),
-            available=status.get("numberAvailable", 0),
-            seen=seen,
-            labels=labels,
-        )
-    else:
-        state = WorkloadState(
-            wanted=spec.get("replicas", 1),
-            total=status.get("replicas", 0),
-            updated=status.get("updatedReplicas", 0),
-            ready=status.get("readyReplicas", 0),
-            available=status.get("availableReplicas", 0),
-            seen=seen,
-            labels=labels,
-        )
+    counts = [status.get(field, 0) for field in _COUNTS.get(obj["kind"], _COUNTS[""])]
+    state = WorkloadState(
+        wanted=counts[0] if obj["kind"] in _COUNTS else spec.get("replicas", 1),
+        total=counts[1],
+        updated=counts[2],
+        ready=counts[3],
+        available=counts[4],
+        seen=status.get("observedGeneration", 0) >= meta.get("generation", 0),
+        labels=(spec.get("selector") or {}).get("matchLabels") or {},
+    )
     return f"{obj['kind']}/{meta['namespace']}/{meta['name']}", state
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from stratus.bench.oracles.original import failures
 from stratus.bench.snapshot import Figures, PodState, Snapshot, WorkloadState
@@ -128,6 +128,12 @@ def field(**conditions: Any) -> Any:
 )
 def test_a_field_is_compared(conditions: dict[str, Any], holds: bool) -> None:
     assert (fails(field(**conditions)) == []) is holds
+
+
+@pytest.mark.parametrize("conditions", [{}, {"equals": 1, "differs": 2}, {"absent": True, "as_before": True}])
+def test_a_field_has_one_condition(conditions: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="one of equals"):
+        field(**conditions)
 
 
 def test_a_field_of_an_object_that_is_gone_never_holds() -> None:

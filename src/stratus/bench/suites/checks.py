@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stratus.model.base import Noun
 
@@ -64,6 +64,13 @@ class FieldIs(Noun):
     contains: Any = None
     absent: bool = False
     as_before: bool = False
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> FieldIs:
+        given = [self.equals is not None, self.differs is not None, self.contains is not None]
+        if sum((*given, self.absent, self.as_before)) != 1:
+            raise ValueError("give one of equals, differs, contains, absent and as_before")
+        return self
 
 
 class Exists(Noun):

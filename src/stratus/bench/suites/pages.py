@@ -6,8 +6,9 @@ import inspect
 import json
 import re
 from collections import Counter
-from typing import Any, get_args
+from typing import get_args
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from stratus.bench.suites.checks import Check
@@ -44,6 +45,26 @@ scenarios:
     original: [{check: field, object: Service/geo, path: spec.ports.0.targetPort, equals: 8083}]
 ```
 """
+
+
+#: What fields mean that several checks have.
+_MEANINGS = {
+    "object": "`Kind/name`, or `Kind/namespace/name` outside the application's namespace",
+    "path": "of the field: steps with dots between, or a list of steps",
+    "kind": "of the objects",
+    "replicas": "number of pods",
+    "service": "name of a Service in the application's namespace",
+    "part": "of the name",
+    "gone": "the object must not be there",
+    "share": "least part of the healthy rate",
+    "errors": "greatest part of the requests that may fail",
+    "source": "workload (`Kind/name`) from one of whose pods it is tried",
+    "host": "name to look up",
+    "port": "to connect to",
+    "command": "to run in the first container of a pod",
+    "output": "what it has to print, blanks around it cut; none: anything",
+    "bare": "without resources",
+}
 
 
 def coverage_page() -> str:
@@ -103,22 +124,20 @@ def _summary(kind: type[Noun]) -> str:
 
 
 def _fields(kind: type[Noun], without: frozenset[str]) -> list[str]:
-    rows = [(n, f) for n, f in kind.model_fields.items() if n not in without]
-    if not rows:
-        return []
-    meanings = _meanings(kind)
-    lines = ["| field | default | meaning |", "|---|---|---|"]
-    for name, info in rows:
-        default = info.get_default(call_default_factory=True)
-        shown = "required" if default is PydanticUndefined else f"`{_json(default)}`"
-        lines.append(f"| `{name}` | {shown} | {meanings.get(name, '')} |")
-    return lines
+    meanings = {**_MEANINGS, **_meanings(kind)}
+    rows = [
+        f"| `{name}` | {_default(field)} | {meanings.get(name, '')} |"
+        for name, field in kind.model_fields.items()
+        if name not in without
+    ]
+    return ["| field | default | meaning |", "|---|---|---|", *rows] if rows else []
 
 
-def _json(value: Any) -> str:
-    if isinstance(value, Noun):
-        return "{}"
-    return json.dumps(value, default=list)
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    return "`{}`" if isinstance(value, Noun) else f"`{json.dumps(value, default=list)}`"
 
 
 def _meanings(kind: type[Noun]) -> dict[str, str]:
