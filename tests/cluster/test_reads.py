@@ -18,7 +18,7 @@ from stratus.cluster.kubectl.reads.jsonpath import render, values
 from stratus.cluster.kubectl.reads.running import cut_to
 from stratus.cluster.kubectl.reads.spans import age, seconds, short
 from stratus.conformance.golden import Golden
-from stratus.conformance.world import EmbeddedSide, EmbeddedWorld
+from stratus.conformance.world import NOBODY, EmbeddedSide, EmbeddedWorld, users
 from stratus.errors import CommandRefused, NotFound
 from stratus.kit.clock import iso
 from stratus.model.evidence import Usage
@@ -298,6 +298,13 @@ def test_top_tells_use_or_that_nobody_measures(desk: Desk) -> None:
 def test_no_is_an_answer(desk: Desk) -> None:
     """Known mistake 13."""
     assert desk.read("auth can-i get pods").text == "yes\n"
+    nobody = KubeCluster(in_process_api_client(desk.world.api, user=users()[NOBODY])).reader
+    answer = run_command("auth can-i delete pods", namespace=NS, reader=nobody)
+    assert (answer.text, answer.complaint, answer.exit_code) == ("no\n", "", 1)
+    assert run_command("auth can-i delete pods -q", namespace=NS, reader=nobody) == ReadAnswer(exit_code=1)
+    refused = run_command("get pods", namespace=NS, reader=nobody)
+    assert refused.exit_code == 1
+    assert refused.complaint.startswith("Error from server (Forbidden): pods is forbidden")
     manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {level: debug}}"
     for rehearser in (desk.cluster.rehearser, None):
         changed = desk.read("diff -f -", manifest, rehearser=rehearser)
@@ -318,6 +325,10 @@ def test_rollouts_are_shown_as_they_are_now(desk: Desk) -> None:
     held = {"observedGeneration": 9, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
     desk.status("deploy", "web", held)
     assert desk.read("rollout status deploy/web").text == 'deployment "web" successfully rolled out\n'
+    desk.status("deploy", "web", {**held, "replicas": 3})
+    assert "1 old replicas are pending termination" in desk.read("rollout status deploy/web").text
+    desk.status("deploy", "web", {**held, "updatedReplicas": 1})
+    assert "1 out of 2 new replicas have been updated" in desk.read("rollout status deploy/web").text
     desk.status("deploy", "web", {**held, "availableReplicas": 1})
     assert "1 of 2 updated replicas are available" in desk.read("rollout status deploy/web").text
     desk.status("deploy", "web", {**held, "conditions": [
@@ -336,13 +347,13 @@ def test_events(desk: Desk) -> None:
         event = {
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"e{number}", "namespace": NS}, "reason": reason,
             "type": "Warning" if number == 0 else "Normal", "message": f"message {number}", "count": number + 1,
-            "firstTimestamp": iso(now - 300), "lastTimestamp": iso(now - 60 + number),
+            "firstTimestamp": iso(now - 300), "lastTimestamp": iso(now - 60 - number),
             "involvedObject": {"kind": kind, "name": name, "namespace": NS},
         }  # fmt: skip
         assert desk.world.send("POST", f"/api/v1/namespaces/{NS}/events", event, media="application/json").status == 201
     rows = desk.read("events").text.splitlines()
-    assert [r.split()[-2:] for r in rows[1:]] == [["message", "0"], ["message", "1"]]
-    assert "(x2 over 5m)" in rows[2]
+    assert [r.split()[-2:] for r in rows[1:]] == [["message", "1"], ["message", "0"]], "oldest first"
+    assert "(x2 over 5m)" in rows[1]
     assert "Scaled" not in desk.read("events --for pod/solo").text
     assert "BackOff" not in desk.read("events --types=Normal").text
     assert "BackOff" in desk.read("describe pod solo").text
