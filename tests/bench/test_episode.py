@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from .episodes import books, outcome
 
 APP = "hotel-reservation"
 pytestmark = pytest.mark.slow
+LONG = pytest.mark.skipif(not os.environ.get("STRATUS_LONG"), reason="takes long: set STRATUS_LONG=1")
 
 
 class Agent:
@@ -92,6 +94,7 @@ def test_a_truth_that_was_mended_changes_the_score_and_nothing_else(repaired: Re
     assert again.outcome == repaired.outcome
 
 
+@LONG
 def test_the_same_episode_twice_differs_in_nothing_but_time(repaired: Record) -> None:
     again = played(agents.solver("stratus"), cpu=lambda: 1.0)
     assert timeless(again) == timeless(repaired)

@@ -73,8 +73,9 @@ def test_react_repairs_by_its_own_commands(doored: Doored, faulty: EmbeddedClust
     assert told.model_calls == 5
     assert told.tokens_in > 0
     assert told.simulated.mitigated is not None
-    seen = "\n".join(line.text for line in told.transcript)
-    assert f"Deployment/{name} ready=0/0" in seen
+    assert f"Deployment/{name} ready=0/0" in doors.model.prompts[3]
+    assert "HighRequestErrorRate" in doors.model.prompts[1]
+    assert "errors=" in doors.model.prompts[2]
 
 
 def test_what_was_seen_is_shown_again(doored: Doored) -> None:

@@ -71,7 +71,7 @@ def test_nothing_it_does_stays(tmp_path: Path) -> None:
         doors = Doors(
             embedded_source(arena.cluster), Settings(state_dir=tmp_path, seed=1), lambda: 0.0, knowledge=books()
         )
-        told = agents.solver("malicious").solve(doors, Budget(attempts=2))
+        told = agents.solver("malicious").solve(doors, Budget(attempts=1))
         aftermath = arena.finish(given_up=given_up(told))
     assert told.transactions >= 1
     assert told.undos == told.transactions == told.proved
