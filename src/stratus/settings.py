@@ -185,6 +185,7 @@ class ModelSettings(_Group):
         timeout: seconds for one call.
         price_in, price_out: US dollars per million tokens, for the report.
         max_tokens: longest answer.
+        record: keep each turn, redacted, in `turns.jsonl` of the state directory, for capsules and replays.
     """
 
     temperature: float = 0.0
@@ -192,6 +193,7 @@ class ModelSettings(_Group):
     price_in: float = 0.0
     price_out: float = 0.0
     max_tokens: int = 1024
+    record: bool = True
 
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from stratus.cli import bench, cluster, conformance, demo, doctor, graph, knowledge, policy, respond, serve, txn
+from stratus.cli import bench, capsule, cluster, conformance, demo, doctor, graph, knowledge, policy, respond, serve, txn
 from stratus.errors import StratusError
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(bench.app, name="bench")
+app.add_typer(capsule.app, name="capsule")
 
 
 INTERRUPTED = "interrupted; what was under way has been taken back"

@@ -38,6 +38,7 @@ class TurnRecorder:
             "tokens_out": turn.tokens_out,
             "estimated": turn.estimated,
         }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -49,6 +50,11 @@ class RecordedChatModel(BaseChatModel):
     source: str
 
     _used: dict[str, int] = PrivateAttr(default_factory=dict)
+
+    @property
+    def used(self) -> frozenset[str]:
+        """The prompts that were asked for and answered, by digest."""
+        return frozenset(self._used)
 
     @property
     def _llm_type(self) -> str:

@@ -153,6 +153,7 @@ def think(
         rules = Speechless()
     from stratus.diagnosis.model import ModelReasoner
     from stratus.llm.providers import chat_model
+    from stratus.llm.recorded import TurnRecorder
     from stratus.llm.thinker import ChatThinker
 
     name = settings.reasoner if model is None else getattr(model, "model_name", "") or type(model).__name__
@@ -163,7 +164,13 @@ def think(
     chat = chat_model(name, settings.model) if model is None else model
     # A call to a model takes real time, whatever clock the cluster runs on.
     thinker = ChatThinker(
-        chat, name=name, settings=settings.model, limits=settings.limits, clock=SystemClock(), spent=spent
+        chat,
+        name=name,
+        settings=settings.model,
+        limits=settings.limits,
+        clock=SystemClock(),
+        spent=spent,
+        recorder=TurnRecorder(settings.state_dir / "turns.jsonl") if settings.model.record else None,
     )
     return _settled(ModelReasoner(thinker, rules, name, glass=glass), off)
 
