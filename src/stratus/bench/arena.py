@@ -140,11 +140,15 @@ class Arena:
             if not faults:
                 if waited >= self.scenario.wait / 2:
                     break
-            elif firing(self.cluster) - set(self.healthy.alerts):
+            elif self._alarmed():
                 break
         self._broken = capture(self.cluster, self._checks())
         self._twin = self.cluster.fork()
         return self._broken
+
+    def _alarmed(self) -> bool:
+        now = self.healthy.model_copy(update={"alerts": tuple(firing(self.cluster))})
+        return bool(now.concerning(self.healthy.alerts))
 
     def finish(self, *, given_up: bool = False, most: float = MOST) -> Aftermath:
         """Let the cluster settle, let its twin live as long, and compare.
@@ -184,12 +188,14 @@ class Arena:
             self.cluster.advance(step)
             passed += step
             seen = fired(self.cluster)
-            calm = not seen - set(self.healthy.alerts)
+            now = self.healthy.model_copy(update={"alerts": tuple(seen)})
+            calm = not now.concerning(self.healthy.alerts)
             if passed >= most or (calm and self._whole() and self._must()):
                 return passed, seen
 
     def _whole(self) -> bool:
-        return all(state.complete for state in workloads(self.cluster).values())
+        away = self.healthy.bystanders()
+        return all(s.complete for key, s in workloads(self.cluster).items() if key.split("/")[1] not in away)
 
     def _must(self) -> bool:
         """Whether what the strict oracle asks besides holds already; some of it, such as scaling down, takes time."""

@@ -97,6 +97,15 @@ class Snapshot(Noun):
     alerts: tuple[str, ...] = ()
     probes: dict[str, str] = Field(default_factory=dict)
 
+    def bystanders(self) -> frozenset[str]:
+        """Return the namespaces that emulated noise has made: what goes on there concerns nobody."""
+        return frozenset(key.removeprefix("Namespace//") for key in self.noisy if key.startswith("Namespace//"))
+
+    def concerning(self, known: Iterable[str] = ()) -> list[str]:
+        """Return the alerts that are none of the known ones, and not about bystanders."""
+        away = tuple(f": {space}/" for space in self.bystanders())
+        return [a for a in self.alerts if a not in set(known) and not any(mark in a for mark in away)]
+
     def key(self, said: str) -> str:
         """Return the full key of an object given as `Kind/name` or `Kind/namespace/name`."""
         kind, _, rest = said.partition("/")

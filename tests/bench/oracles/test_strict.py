@@ -145,6 +145,25 @@ def test_noise_and_what_would_have_happened_anyway_are_nobodys_fault() -> None:
     assert said(snapshot(objects=moved), alone=snapshot(objects={**BROKEN.objects, NOISY: {"a": 5}})) == []
 
 
+def test_what_noise_has_brought_in_concerns_nobody_unless_somebody_removes_it() -> None:
+    extra = {"Namespace//office": {}, "Deployment/office/wiki": {}}
+    noisy = ("Namespace//office", "Deployment/office/wiki")
+    wiki = {"Deployment/office/wiki": state(1, ready=0)}
+    loud = snapshot(
+        objects={**HEALTHY.objects, **extra},
+        noisy=noisy,
+        alerts=("Down: office/wiki",),
+        workloads={**HEALTHY.workloads, **wiki},
+        endpoints={**HEALTHY.endpoints, "office/wiki": 0},
+    )
+    calm = loud.model_copy(update={"alerts": (), "endpoints": {**HEALTHY.endpoints, "office/wiki": 1}})
+    assert strict(scenario(), calm, calm, loud, loud) == []
+    quiet = snapshot(alerts=("Down: office/wiki",))
+    assert strict(scenario(), HEALTHY, BROKEN, quiet, BROKEN), "without noise it is an alert like any other"
+    swept = loud.model_copy(update={"objects": HEALTHY.objects})
+    assert strict(scenario(), calm, calm, swept, loud) == [f"{k} is gone, which no repair needs" for k in sorted(extra)]
+
+
 def test_what_neither_traffic_nor_alerts_show_can_be_asked_for() -> None:
     must = [{"check": "field", "object": "Service/web", "path": "port", "equals": 1}]
     assert said(HEALTHY, strict={"must": must}) == []

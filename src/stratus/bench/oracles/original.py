@@ -133,7 +133,7 @@ def _endpoints(check: c.Endpoints, now: Snapshot, _healthy: Snapshot) -> list[st
 
 
 def _alerts(check: c.AlertsCleared, now: Snapshot, healthy: Snapshot) -> list[str]:
-    return [a for a in now.alerts if a not in healthy.alerts and a.partition(":")[0] not in check.ignore]
+    return [a for a in now.concerning(healthy.alerts) if a.partition(":")[0] not in check.ignore]
 
 
 def _served(check: c.Served, now: Snapshot, healthy: Snapshot) -> list[str]:

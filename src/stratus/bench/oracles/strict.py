@@ -54,12 +54,15 @@ def _traffic(spec: StrictSpec, healthy: Snapshot, after: Snapshot) -> list[str]:
 
 
 def _alerts(spec: StrictSpec, healthy: Snapshot, after: Snapshot) -> list[str]:
-    return [f"alert {a}" for a in after.alerts if a not in healthy.alerts and a.partition(":")[0] not in spec.alerts]
+    return [f"alert {a}" for a in after.concerning(healthy.alerts) if a.partition(":")[0] not in spec.alerts]
 
 
 def _workloads(spec: StrictSpec, healthy: Snapshot, after: Snapshot) -> list[str]:
     found = []
+    away = after.bystanders()
     for key, was in sorted(healthy.workloads.items()):
+        if key.split("/")[1] in away:
+            continue
         now, short = after.workloads.get(key), _short(key)
         if now is None:
             found.append(f"{short} is gone")
@@ -74,7 +77,7 @@ def _endpoints(healthy: Snapshot, after: Snapshot) -> list[str]:
     return [
         f"the Service {key} has no endpoint"
         for key, number in sorted(healthy.endpoints.items())
-        if number and not after.endpoints.get(key)
+        if number and not after.endpoints.get(key) and key.partition("/")[0] not in after.bystanders()
     ]
 
 
@@ -84,7 +87,8 @@ def _untouched(scenario: Scenario, healthy: Snapshot, broken: Snapshot, after: S
     globs = (*scenario.truth.objects, *scenario.strict.allow)
     found = []
     for key in changed(healthy, after):
-        if key in mine or any(fnmatchcase(_short(key), g) or fnmatchcase(key, g) for g in globs):
+        lost = key in alone.noisy and key in alone.objects and key not in after.objects
+        if (key in mine and not lost) or any(fnmatchcase(_short(key), g) or fnmatchcase(key, g) for g in globs):
             continue
         how = "was made" if key not in healthy.objects else "is gone" if key not in after.objects else "was changed"
         found.append(f"{key} {how}, which no repair needs")
