@@ -18,6 +18,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
 
 from txn_fake import FakeCluster, create, deployment, obj, ref, rehearsed, set_data, set_image
+from txn_inside import ROLE, Database, granting
 from txn_kit import INCIDENT, SETTINGS, Died, MemoryJournal, engine_on
 
 from stratus.errors import ClusterUnreachable, JournalError, LeaseLost, StratusError, TransactionError
@@ -76,7 +77,7 @@ class Disk:
 
 
 class Stage:
-    """One run: a cluster with two changes and a creation to be made, and what happens in it."""
+    """One run: a cluster with two changes, a creation and a command to be made, and what happens in it."""
 
     def __init__(self, good: bool, journal: Any) -> None:
         self.good, self.journal, self.clock = good, Disk(journal), JumpyClock()
@@ -84,10 +85,12 @@ class Stage:
         self.cluster = FakeCluster(self.clock)
         self.cluster.put(deployment("web", image="web:bad"))
         self.cluster.put(obj("ConfigMap", "conf", data={"mode": "slow"}))
+        self.database = Database(self.cluster)
         self.writes = (
             rehearsed(self.cluster, set_image("web", "web:2")),
             rehearsed(self.cluster, set_data("conf", mode="fast", new="x")),
             rehearsed(self.cluster, create(obj("ConfigMap", "made", data={"a": "b"}))),
+            granting(),
         )
 
     def healed(self, cluster: FakeCluster) -> bool:
@@ -95,7 +98,7 @@ class Stage:
         web = cluster.objects.get(ref("Deployment", "web").key)
         made = cluster.objects.get(ref("ConfigMap", "made").key)
         image = web["spec"]["template"]["spec"]["containers"][0]["image"] if web else ""
-        return self.good and image == "web:2" and made is not None
+        return self.good and image == "web:2" and made is not None and ROLE in self.database.roles
 
     def engine(self, identity: str, tripwire: Callable[[str], None] = lambda name: None) -> Any:
         """An engine on this stage."""
@@ -106,6 +109,7 @@ class Stage:
             healed=self.healed,
             tripwire=tripwire,
             clock=self.clock,
+            executor=self.database,
         )
 
 
@@ -174,6 +178,23 @@ def removed(kind: str, name: str) -> Callable[[Stage], None]:
     return happens
 
 
+def in_database(change: Callable[[list[str]], None]) -> Callable[[Stage], None]:
+    def happens(stage: Stage) -> None:
+        change(stage.database.roles)
+
+    return happens
+
+
+def taken(roles: list[str]) -> None:
+    if ROLE in roles:
+        roles.remove(ROLE)
+
+
+def elsewhere(stage: Stage) -> None:
+    stage.database.stop()
+    stage.database.start("db-1")
+
+
 def terminating(stage: Stage) -> None:
     if ref("ConfigMap", "conf").key in stage.cluster.objects:
         stage.cluster.edit(
@@ -211,6 +232,9 @@ HAPPENINGS: dict[str, Callable[[Stage], None]] = {
     "somebody deletes an object": removed("ConfigMap", "conf"),
     "somebody deletes what was made": removed("ConfigMap", "made"),
     "an object is terminating": terminating,
+    "a person grants another role": in_database(lambda roles: roles.append("theirs")),
+    "a person takes the role away": in_database(taken),
+    "the database's pod is replaced": elsewhere,
 }
 EDITS = {name for name in HAPPENINGS if name.startswith(("an HPA", "a person", "GitOps", "somebody", "an object"))}
 
@@ -298,6 +322,8 @@ def remains(stage: Stage) -> list[str]:
         for kind in ("", "-undo"):
             if stage.cluster.writes_of(f"{write_key('t1', i)}{kind}") > 1:
                 problems.append(f"write {i}{kind} took effect twice")
+    if stage.database.ran.count(f"grant {ROLE}") > 1 or stage.database.ran.count(f"revoke {ROLE}") > 1:
+        problems.append("a command in a container took effect twice")
     if stage.journal.open_transactions():
         problems.append("a transaction is still open")
     stage.journal.verify()
@@ -332,6 +358,8 @@ def _left_over(stage: Stage) -> list[str]:
         left.append("the ConfigMap still has the new values")
     if ref("ConfigMap", "made").key in now:
         left.append("what was created is still there")
+    if ROLE in stage.database.roles:
+        left.append("the role is still there")
     return left
 
 
@@ -351,8 +379,9 @@ def page(outcomes: list[Outcome]) -> str:
     lines = [
         "# Crash walk",
         "",
-        "What follows when something happens at one step of a transaction: three writes (a changed Deployment, a",
-        "changed ConfigMap, a created one) that are committed, and the same three that are undone. Each cell counts",
+        "What follows when something happens at one step of a transaction: four writes (a changed Deployment, a",
+        "changed ConfigMap, a created one, a command in a container that grants a role of a database, with its",
+        "compensation) that are committed, and the same four that are undone. Each cell counts",
         "the runs by their end, after the process has gone on or another one has recovered. A step is every point",
         "before and after each entry of the journal, each write, each undo and the lock. In no run did a write take",
         "effect twice, was anything kept without a good verdict, anything called undone that was still there, a",

@@ -71,6 +71,7 @@ def engine_on(
     tripwire: Any = lambda name: None,
     settings: Settings = SETTINGS,
     clock: Any = None,
+    executor: Any = None,
 ) -> TransactionEngine:
     """Build an engine."""
     return TransactionEngine(
@@ -82,6 +83,7 @@ def engine_on(
         settings=settings,
         identity=identity,
         tripwire=tripwire,
+        executor=executor,
     )
 
 

@@ -68,7 +68,7 @@ def _word(value: str) -> str:
 
 
 FILTERS = {"js": _js, "sql": _sql, "name": _name, "word": _word}
-"""How a value is written in a text: of JavaScript ("js"), of SQL ('sql'), as an SQL name ("name"), in a client's line."""
+"""How a value is written: in a text of JavaScript, a text of SQL, a name of SQL, a word of a client's line."""
 
 
 def written(value: str, filter_: str) -> str:

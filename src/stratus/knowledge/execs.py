@@ -61,7 +61,7 @@ def _command_problems(one: ContainerCommand) -> Iterable[str]:
             yield "a word of a command is one line"
     if (script := shell_script(argv)) and placeholders(script):
         yield "a shell's script is stated literally, without placeholders: give values as further words or as `stdin`"
-    for fact, filter_ in SECRET.findall(one.stdin):
+    for fact, _ in SECRET.findall(one.stdin):
         if not fact.endswith("_from"):
             yield f"`{fact}` holds no reference: only a fact ending in `_from` does"
     for _, filter_ in (*SECRET.findall(one.stdin), *VALUE.findall(one.stdin)):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stratus.errors import ClusterError, ClusterUnreachable, InDoubt, Throttled
+from stratus.errors import ClusterError, ClusterUnreachable, Conflict, InDoubt, Throttled
 from stratus.model.actions import Compensable, PlannedWrite
 from stratus.model.base import Json
 from stratus.model.transactions import WriteRecord
-from stratus.transaction.inside import Inside, Unable, left_over, same
+from stratus.transaction.inside import Inside, Unable, beside, left_over, same
 from stratus.transaction.protocol import Order
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class ContainerWork:
         carrier.locks.check()
         try:
             done = self._inside.send(one, one.change.command, record.before)
-        except (ClusterUnreachable, Throttled) as error:
+        except (ClusterUnreachable, Throttled, Conflict) as error:
             carrier.failed(index, "retry", error)
         except Unable as error:
             carrier.failed(index, "failed", error)
@@ -174,8 +174,9 @@ class ContainerWork:
         carrier.trip(f"undo:{index}:before")
         carrier.locks.check()
         try:
+            was = self._inside.state(one)
             done = self._inside.send(one, one.change.compensation, record.before)
-        except (ClusterUnreachable, Throttled) as error:
+        except (ClusterUnreachable, Throttled, Conflict) as error:
             carrier.undo_failed(index, "retry", error)
         except InDoubt as error:
             carrier.undo_failed(index, "retry", error)
@@ -187,11 +188,19 @@ class ContainerWork:
         else:
             carrier.trip(f"undo:{index}:after")
             said = " ".join((done.stderr or done.stdout).split())[:300]
-            left = self.residue(record)
+            left = (*self.residue(record), *self._besides(record, was))
             if done.exit_code:
                 left = (*left, f"the compensation ended with exit code {done.exit_code}: {said}") if left else ()
             body = {"error": "; ".join(left)} if left else {}
             carrier.append("undo_outcome", index=index, result="failed" if left else "undone", body=body)
+
+    def _besides(self, record: WriteRecord, was: Json) -> tuple[str, ...]:
+        """Say what a compensation has changed besides what it was to take back."""
+        try:
+            found = beside(record.before, record.after, was, self._inside.state(_recorded(record)))
+        except Unable as error:
+            return (str(error),)
+        return tuple(f"{record.write.target}: after the compensation the state {line}" for line in found)
 
     def residue(self, record: WriteRecord) -> tuple[str, ...]:
         """Say what is not as it was before a command; empty when its undo is proved."""

@@ -59,6 +59,7 @@ class Inside:
 
         Raises:
             Unable: it cannot be looked at.
+            ClusterUnreachable: the API is away.
         """
         done = self._look(one, one.change.state, None)
         if done.exit_code:
@@ -99,18 +100,20 @@ class Inside:
         return CommandResult(redacted(done.stdout, secrets), redacted(done.stderr, secrets), done.exit_code)
 
     def _look(self, one: Compensable, command: ContainerCommand, before: Json | None) -> CommandResult:
-        why = ""
+        why: StratusError = Unable("")
         for _ in range(LOOKS):
             try:
                 return self.send(one, command, before)
             except (ClusterUnreachable, InDoubt, Throttled) as error:
-                why = str(error)
-                if not self._wait(1.0):
-                    break
+                why = error
             except ClusterError as error:
-                why = str(error)
-                if error.status < 500 or not self._wait(1.0):
+                why = error
+                if error.status < 500:
                     break
+            if not self._wait(1.0):
+                break
+        if isinstance(why, ClusterUnreachable):
+            raise why  # that says nothing about the container: later, or another engine, looks again
         raise Unable(f"{one.workload}: what is in container {one.change.container} cannot be looked at: {why}")
 
     def _pod(self, one: Compensable) -> str:
@@ -194,6 +197,14 @@ def left_over(before: Json | None, after: Json | None, now: Json | None) -> tupl
     left = [f"still there: {line}" for line in became - was if found[line] > was[line]]
     left += [f"not back: {line}" for line in was - became if found[line] < was[line]]
     return ("what is kept back differs",) if left and hidden else tuple(left)
+
+
+def beside(before: Json | None, after: Json | None, was: Json, now: Json) -> tuple[str, ...]:
+    """Say in what a state after a compensation is not the state just before it without the change."""
+    old, new, found = _lines(before), _lines(after), _lines(now)
+    wanted = _lines(was) - (new - old) + (old - new)
+    odd = [f"lacks {line}" for line in (wanted - found)] + [f"has {line}" for line in (found - wanted)]
+    return ("is not what it should be",) if odd and (before or {}).get("hidden") else tuple(odd)
 
 
 def output_changes(before: Json | None, after: Json | None) -> list[str]:
