@@ -34,6 +34,7 @@ from stratus.sim.transport import in_process_api_client
 
 Json = dict[str, Any]
 SCOPE: dict[str, list[Json]] = yaml.safe_load((Path(__file__).parent / "data" / "scope.yaml").read_text())
+READS: dict[str, list[Json]] = yaml.safe_load((Path(__file__).parent / "data" / "reads_scope.yaml").read_text())
 _KINDS = ("same", "refused", "nothing", "different")
 _NO_CHANGE = ("selfsubject", "/attach", "tokenreviews")
 
@@ -284,7 +285,31 @@ def page(outcomes: list[Outcome]) -> str:
         for row in SCOPE[part]:
             example = named[row["sessions"][0]].partition(" -n ")[0].replace("|", "\\|")
             lines.append(f"| {len(row['sessions'])} | {title}, such as `{example}`: {row['reason'].strip()} |")
-    return "\n".join([*lines, "", *grammar_table()]).rstrip() + "\n"
+    return "\n".join([*lines, "", *reads_part(), *grammar_table()]).rstrip() + "\n"
+
+
+def reads_part() -> list[str]:
+    """Return what is said about reads; `tests/cluster/test_reads_golden.py` proves it."""
+    lines = [
+        "## Reads against recordings",
+        "",
+        "Recorded commands that only look (`get`, `describe`, `logs`, `events`, `explain`, `auth`, `rollout`, `diff` ...)",
+        "are run over a reader that holds the recorded objects. They print the same lines and end with the same exit code",
+        "(1 of `diff` and `auth can-i` is an answer), blanks and what differs from run to run aside, except:",
+        "",
+        "| reads | why |",
+        "|--:|---|",
+    ]
+    for part, title in (("not_offered", "Not offered"), ("differs", "Differs")):
+        lines += [f"| {len(row['reads'])} | {title}: {row['reason']} |" for row in READS[part]]
+    lines += [
+        "",
+        "Nothing is waited for and nothing is followed: `rollout status` tells the state now, `-w` and `-f` are refused",
+        "with a hint. An answer is cut at 20000 characters, a log at 500 lines of a container, and says so. Values of",
+        "Secrets are never shown, and what looks like a password or a token is taken out of texts.",
+        "",
+    ]
+    return lines
 
 
 def main() -> None:
