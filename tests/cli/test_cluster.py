@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from stratus.cli.cluster import _made
 from stratus.cli.clusterclient import read_arguments
 from stratus.cli.main import main
 from stratus.errors import UsageError
@@ -303,6 +304,30 @@ def test_a_state_file_is_acted_on(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run("heal", "--all", "--state", "lab.db") == 0
     assert "no fault is injected" in capsys.readouterr().out
     assert run("inject", FAULT, "--state", "lab.db", "--control", "x") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "present"),
+    [(["--noise", "on"], "off"), (["--noise", "heavy"], "on"), (["--noise", "on", "--noise-budget", "3"], "on")],
+)
+def test_up_does_not_change_the_noise_of_an_existing_cluster_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], present: Any
+) -> None:
+    with EmbeddedCluster(state_file=tmp_path / "lab.db", app=None, noise=present):
+        pass
+    assert run("up", "--state", "lab.db", *words) == 2
+    said = capsys.readouterr().err
+    assert f"with noise '{present}'" in said
+    assert "stratus cluster noise" in said
+    with EmbeddedCluster(state_file=tmp_path / "lab.db", app=None, noise=present):
+        pass  # it was let go
+
+
+def test_up_with_the_noise_there_is_goes_on(tmp_path: Path) -> None:
+    with EmbeddedCluster(state_file=tmp_path / "lab.db", app=None) as cluster:
+        cluster.set_noise("on")
+    with _made(None, None, None, tmp_path / "lab.db", "on", None, {}) as again:
+        assert again.faulting.noise.level == "on"
 
 
 def test_a_state_file_that_is_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

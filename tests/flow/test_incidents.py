@@ -75,9 +75,20 @@ def test_approval_without_an_answer_waits_and_changes_nothing_until_it_comes(tmp
         assert waiting.value.proposal["diff"]
         assert waiting.value.proposal["undo"] == "1 patch, loses nothing"
         assert len(zeros(cluster)) == 1
+        stands = waiting.value.report
+        assert stands.pending == waiting.value.proposal
+        assert (stands.state, stands.exit_code, stands.mode, stands.attempts) == ("needs_human", 4, "approve", ())
+        assert stands.incident.id == "inc-a"
+        assert stands.root_cause is not None
+        assert stands.timeline[-1].text == "needs_human: a plan waits for approval"
+        assert list(stands.suggestion) == stands.pending["commands"]
+        with pytest.raises(ApprovalPending) as again:  # asked for once more without an answer
+            resume("inc-a", settings=settings(tmp_path), cluster=cluster)
+        assert again.value.report.pending == stands.pending
         report = resume("inc-a", settings=settings(tmp_path), cluster=cluster, approve=lambda _: True)
         assert zeros(cluster) == []
     assert report.state == "resolved"
+    assert report.pending is None
 
 
 def test_a_no_changes_nothing_and_goes_to_a_person(tmp_path: Path) -> None:

@@ -148,7 +148,15 @@ def _made(
     if noise not in levels:
         raise UsageError(f"no noise level {noise!r}; there are {', '.join(levels)}")
     if state is not None and state.exists():
-        return _reopened(state, app_name, seed, nodes, options)
+        cluster = _reopened(state, app_name, seed, nodes, options)
+        if noise not in ("off", cluster.faulting.noise.level) or budget is not None:
+            present = cluster.faulting.noise.level
+            cluster.close()
+            raise UsageError(
+                f"the cluster in {state} goes on as it is, with noise {present!r}: leave --noise and "
+                f"--noise-budget out, and change it with `stratus cluster noise LEVEL --state {state}`"
+            )
+        return cluster
     application = None if app_name in ("none", "") else (app_name or DEFAULT_APP)
     # Clients in other processes compare the cluster's timestamps with their own clock: it has to be the same one.
     begun = math.floor(time.time()) - (WARMUP if application is not None else 0.0)

@@ -42,8 +42,7 @@ class Progress:
 def finish(report: Report, *, as_json: bool, report_dir: Path | None) -> int:
     """Print the report, write its files, and return the exit code."""
     if as_json:
-        sys.stdout.write(report.model_dump_json(by_alias=True, indent=1) + "\n")
-        sys.stdout.flush()
+        print_json(report)
     else:
         from stratus.reporting.terminal import show
 
@@ -52,6 +51,12 @@ def finish(report: Report, *, as_json: bool, report_dir: Path | None) -> int:
         write_files(report, report_dir)
         console(machine=as_json).print(f"report: {report_dir / 'report.html'}", style="dim", markup=False)
     return report.exit_code
+
+
+def print_json(report: Report) -> None:
+    """Print a report for a machine."""
+    sys.stdout.write(report.model_dump_json(by_alias=True, indent=1) + "\n")
+    sys.stdout.flush()
 
 
 def write_files(report: Report, folder: Path) -> None:

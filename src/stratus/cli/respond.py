@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stratus.cli.options import Config, Context, Json, Kubeconfig, PolicyFile, Reasoner, ReportDir, StateDir
-from stratus.cli.output import Progress, console, finish
+from stratus.cli.output import Progress, console, finish, print_json
 from stratus.errors import AlertError, UsageError
 from stratus.wiring.config import load_settings
 
@@ -61,15 +62,16 @@ def respond(
     from stratus.wiring.respond import respond as go
 
     out = console(machine=as_json)
-    report = go(
-        _read_alert(settings.alert or None),
-        embedded=settings.embedded or None,
-        fault=settings.fault,
-        settings=settings,
-        incident=incident,
-        approve=_ask(out) if settings.mode == "approve" and sys.stdin.isatty() else None,
-        on_event=Progress(out),
-    )
+    with _told_if_it_waits(as_json):
+        report = go(
+            _read_alert(settings.alert or None),
+            embedded=settings.embedded or None,
+            fault=settings.fault,
+            settings=settings,
+            incident=incident,
+            approve=_ask(out) if settings.mode == "approve" and sys.stdin.isatty() else None,
+            on_event=Progress(out),
+        )
     return finish(report, as_json=as_json, report_dir=settings.report_dir)
 
 
@@ -127,8 +129,24 @@ def _go_on(
             raise UsageError(f"incident {incident} has a new plan: {proposal['summary']}; approve or reject it as well")
         return told
 
-    report = go(incident, settings=settings, approve=decide if decision is not None else None, on_event=Progress(out))
+    with _told_if_it_waits(as_json):
+        report = go(
+            incident, settings=settings, approve=decide if decision is not None else None, on_event=Progress(out)
+        )
     return finish(report, as_json=as_json, report_dir=report_dir)
+
+
+@contextmanager
+def _told_if_it_waits(as_json: bool) -> Iterator[None]:
+    """Print for a machine how an incident stands whose plan waits for approval; the error says how to decide."""
+    from stratus.wiring.respond import ApprovalPending
+
+    try:
+        yield
+    except ApprovalPending as waiting:
+        if as_json:
+            print_json(waiting.report)
+        raise
 
 
 def _ask(out: Any) -> Callable[[dict[str, Any]], bool]:

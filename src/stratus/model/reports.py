@@ -159,6 +159,8 @@ class Report(Noun):
     timeline: tuple[TimelineEntry, ...] = ()
     health: tuple[HealthVector, ...] = ()
     """Samples over the incident, oldest first."""
+    pending: Json | None = None
+    """The plan that waits for approval (`summary`, `commands`, `diff`, `undo`); null when none does."""
     changes: tuple[str, ...] = ()
     """Readable diff of what is different in the cluster after the incident, from committed transactions."""
     notifications: tuple[Notification, ...] = ()

@@ -20,6 +20,7 @@ from stratus.wiring.sources import Source, open_embedded, open_kubernetes, show_
 
 if TYPE_CHECKING:
     from stratus.flow.rooms import Rooms
+    from stratus.flow.state import State
     from stratus.knowledge.base import KnowledgeBase
     from stratus.telemetry.base import Telemetry
 
@@ -36,11 +37,12 @@ class ApprovalPending(StratusError):
     Attributes:
         incident: id to approve or reject.
         proposal: what would be executed: summary, commands, diff, undo.
+        report: the incident as it stands, the proposal in `pending`.
     """
 
     exit_code = 4
 
-    def __init__(self, incident: str, proposal: dict[str, Any], state_dir: Path) -> None:
+    def __init__(self, incident: str, proposal: dict[str, Any], state_dir: Path, report: Report) -> None:
         where = "" if state_dir == Settings().state_dir else f" --state-dir {state_dir}"
         super().__init__(
             f"incident {incident} waits for approval: run `stratus approve {incident}{where}` or "
@@ -48,6 +50,7 @@ class ApprovalPending(StratusError):
         )
         self.incident = incident
         self.proposal = proposal
+        self.report = report
 
 
 class NotTakenBack(StratusError):
@@ -198,7 +201,7 @@ class Run:
         if pending is not None and approve is not None:
             step = Command(resume="approved" if approve(pending) else "rejected")
         elif pending is not None:
-            raise ApprovalPending(self.entry.id, pending, self.entry.settings.state_dir)
+            raise self._waits(state.values, pending)
         elif started:
             step = None
         else:
@@ -217,11 +220,12 @@ class Run:
             with interruptible():
                 while True:
                     seen = self._advance(step, seen, on_event)
-                    pending = _pending(self.graph.get_state(self.config))
+                    state = self.graph.get_state(self.config)
+                    pending = _pending(state)
                     if pending is None:
                         break
                     if approve is None:
-                        raise ApprovalPending(self.entry.id, pending, self.entry.settings.state_dir)
+                        raise self._waits(state.values, pending)
                     step = Command(resume="approved" if approve(pending) else "rejected")
         except KeyboardInterrupt:
             self.take_back("interrupted by the user")
@@ -229,6 +233,12 @@ class Run:
         report: Report = self.graph.get_state(self.config).values["report"]
         self.register.save(self.entry.model_copy(update={"status": "ended"}))
         return report
+
+    def _waits(self, values: State, proposal: dict[str, Any]) -> ApprovalPending:
+        from stratus.flow.nodes.reporting import ReportNodes
+
+        report = ReportNodes(lambda _: self.rooms).waiting(values, proposal)
+        return ApprovalPending(self.entry.id, proposal, self.entry.settings.state_dir, report)
 
     def _advance(self, step: Any, seen: int, on_event: Listener | None) -> int:
         stream = self.graph.stream(step, self.config, stream_mode="updates", subgraphs=True, durability="sync")

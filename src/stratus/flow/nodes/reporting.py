@@ -9,7 +9,8 @@ from stratus.errors import KnowledgeError
 from stratus.flow.nodes.story import told
 from stratus.flow.rooms import RoomsFor
 from stratus.flow.state import State
-from stratus.model.reports import IncidentState, ModelUsage
+from stratus.model.base import Json
+from stratus.model.reports import IncidentState, ModelUsage, Report, TimelineEntry
 from stratus.reporting.notify import drafts
 from stratus.reporting.report import Story, build_report, ticket_of
 
@@ -44,10 +45,14 @@ class ReportNodes:
         """As intake, but nothing will be executed."""
         return {**self.intake(state), "mode": "dry-run"}
 
-    def report(self, state: State) -> State:
-        """Write the report, draft the notifications, and remember what was learnt."""
+    def waiting(self, state: State, proposal: Json) -> Report:
+        """Return the report of an incident whose plan waits for a person, as it stands; nothing is remembered."""
+        timeline = told(state, self.rooms_for(state), "Report", "needs_human: a plan waits for approval")
+        report = build_report(self._story(state, IncidentState.NEEDS_HUMAN, timeline))
+        return report.model_copy(update={"pending": proposal})
+
+    def _story(self, state: State, end: IncidentState, timeline: tuple[TimelineEntry, ...]) -> Story:
         rooms = self.rooms_for(state)
-        end = state.get("state", IncidentState.NEEDS_HUMAN)
         mitigation = state.get("mitigation")
         proposed = [c.command for c in mitigation.commands] if mitigation else []
         plan = state.get("plan")
@@ -55,8 +60,7 @@ class ReportNodes:
             proposed = [step.command or step.text for step in plan.steps]
         executed = any(a.executed for a in state.get("attempts", ()))
         identity = rooms.reader.identity()
-        timeline = told(state, rooms, "Report", f"{end.value}: {state.get('ending', '')}".rstrip(": "))
-        story = Story(
+        return Story(
             id=state["incident"],
             mode=state.get("mode", rooms.settings.mode),
             state=end,
@@ -79,7 +83,13 @@ class ReportNodes:
             cluster=identity.server,
             emulated=rooms.emulated,
         )
-        report = build_report(story)
+
+    def report(self, state: State) -> State:
+        """Write the report, draft the notifications, and remember what was learnt."""
+        rooms = self.rooms_for(state)
+        end = state.get("state", IncidentState.NEEDS_HUMAN)
+        timeline = told(state, rooms, "Report", f"{end.value}: {state.get('ending', '')}".rstrip(": "))
+        report = build_report(self._story(state, end, timeline))
         report = report.model_copy(update={"notifications": drafts(report)})
         ticket = ticket_of(report, state.get("templates", ()))
         if ticket is not None:
