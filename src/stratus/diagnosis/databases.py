@@ -11,7 +11,7 @@ import re
 from importlib import resources
 from typing import Any
 
-from stratus.diagnosis.finding import Finding
+from stratus.diagnosis.finding import Finding, about
 from stratus.diagnosis.world import Workload, World, note
 from stratus.kit.kube import dig
 from stratus.kit.references import Source, connection_part
@@ -19,6 +19,8 @@ from stratus.model.base import Json
 from stratus.model.evidence import LogLine
 
 FAULTS = ("auth_failure", "memory_pressure")
+MANY = 3
+"""Refusals that are no accident."""
 WORDS = re.compile(r"(?i)\b(select|insert|update|delete)\b")
 _PASSWORD = re.compile(r"(?i)(?:^|_)(?:password|passwd|pass|pwd)$")
 _USER = re.compile(r"(?i)(?:^|_)(?:user|username|user_name|login)$")
@@ -45,6 +47,24 @@ def enrich(world: World, finding: Finding) -> None:
         if container is not None:
             _complete(world, w, container, server, finding)
             return
+
+
+def analyze(world: World) -> list[Finding]:
+    """Return a finding for each server whose clients are refused because of a setting that it was given."""
+    found = []
+    for w in world.workloads:
+        for server in servers().values():
+            container = next((c for c in w.spec.get("containers") or () if _runs(c, server["image"])), None)
+            patterns = [r["pattern"] for r in server["refusals"] if r["fact"].endswith("_setting")]
+            if container is None or not patterns:
+                continue
+            hits = [e for e in _complaints(world, w) if any(re.search(p, e.text) for p in patterns)]
+            if len(hits) >= MANY:
+                text = f"{w.title} refuses commands because of its own settings"
+                finding = about(w, "memory_pressure", text, 0.7)
+                finding.impact = 0.8
+                found.append(finding)
+    return found
 
 
 def _complete(world: World, w: Workload, container: Json, server: Json, finding: Finding) -> None:
@@ -92,7 +112,18 @@ def _clients(world: World, w: Workload) -> list[Workload]:
     names = {w.service, w.name, *(str(s["metadata"]["name"]) for s in w.services)}
     callers = set().union(*(world.callers.get(name, set()) for name in names))
     mentioned = {s for s, known in world.mentions.items() if known & names}
-    return [c for c in world.workloads if c.namespace == w.namespace and c.service in callers | mentioned]
+    return [
+        c
+        for c in world.workloads
+        if c.namespace == w.namespace and c is not w and (c.service in callers | mentioned or _connects(c, w))
+    ]
+
+
+def _connects(client: Workload, w: Workload) -> bool:
+    """Tell whether a workload is given a connection string to a database."""
+    envs = [e for c in client.spec.get("containers") or () for e in c.get("env") or ()]
+    hosts = {connection_part(str(e.get("value") or ""), "host").partition(":")[0] for e in envs}
+    return bool(hosts & _hosts(w))
 
 
 def _complaints(world: World, w: Workload) -> list[LogLine]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stratus.diagnosis import databases
 from stratus.diagnosis.analyzers import (
     admission,
     changes,
@@ -21,7 +22,6 @@ from stratus.diagnosis.analyzers import (
     scheduling,
     services,
 )
-from stratus.diagnosis.databases import enrich
 from stratus.diagnosis.finding import Finding
 from stratus.diagnosis.world import World
 
@@ -43,6 +43,7 @@ ANALYZERS: dict[str, Analyzer] = {
     "changes": changes.analyze,
     "requests": requests.analyze,
     "logs": logs.analyze,
+    "databases": databases.analyze,
 }
 """All analyzers by name, most specific first."""
 
@@ -53,6 +54,6 @@ def findings(world: World) -> list[Finding]:
     for name, analyze in ANALYZERS.items():
         for finding in analyze(world):
             finding.analyzer = name
-            enrich(world, finding)
+            databases.enrich(world, finding)
             found.append(finding)
     return found
