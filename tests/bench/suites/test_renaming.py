@@ -98,8 +98,11 @@ def test_two_names_never_become_one() -> None:
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Suite, Suite]]:
     folder = tmp_path_factory.mktemp("renamed")
-    names = ("aiopslab", "itbench", "sregym") if LONG else ("aiopslab",)
-    return {n: (load_suite(n), renamed(load_suite(n), 11, folder / n)) for n in names}
+    suites = [load_suite(n) for n in (("aiopslab", "itbench", "sregym") if LONG else ("aiopslab",))]
+    if not LONG:
+        some = tuple(s for s in suites[0].scenarios if s.app == "hotel-reservation" or "/" in s.app)
+        suites[0] = suites[0].model_copy(update={"scenarios": some})
+    return {s.name: (s, renamed(s, 11, folder / s.name)) for s in suites}
 
 
 def test_everything_of_a_scenario_but_its_id_goes_by_other_names(copies: dict[str, tuple[Suite, Suite]]) -> None:
@@ -120,8 +123,6 @@ def spoken(text: str) -> str:
 
 
 def lint_copy(copy: Suite) -> tuple[object, ...]:
-    import yaml
-
     folder = Path(copy.folder)
     files = set(folder.glob("app-*.yaml"))
     inner = folder.parent / f"{copy.name}-lint"
@@ -129,7 +130,7 @@ def lint_copy(copy: Suite) -> tuple[object, ...]:
     (inner / "suite.yaml").write_text("name: copy\n")
     (inner / "faults.yaml").write_text((folder / "faults.yaml").read_text())
     data = [s.model_dump(mode="json", exclude={"suite"}) for s in copy.scenarios]
-    (inner / "all.yaml").write_text(yaml.safe_dump({"scenarios": data}))
+    (inner / "all.yaml").write_text(json.dumps({"scenarios": data}))
     assert files
     return lint_suite(inner)  # type: ignore[return-value]
 
@@ -198,7 +199,7 @@ def test_a_copy_is_the_same_for_the_same_seed_and_another_for_another(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "scenario"),
     [
-        ("aiopslab", "k8s_target_port-misconfig-1"),
+        pytest.param("aiopslab", "k8s_target_port-misconfig-1", marks=LATER),
         pytest.param("aiopslab", "redeploy_without_PV", marks=LATER),
         pytest.param("aiopslab", "flower_model_misconfig", marks=LATER),
         pytest.param("aiopslab", "user_unregistered_mongodb-1", marks=LATER),
