@@ -293,9 +293,9 @@ def reads_part() -> list[str]:
     lines = [
         "## Reads against recordings",
         "",
-        "Recorded commands that only look (`get`, `describe`, `logs`, `events`, `explain`, `auth`, `rollout`, `diff` ...)",
-        "are run over a reader that holds the recorded objects. They print the same lines and end with the same exit code",
-        "(1 of `diff` and `auth can-i` is an answer), blanks and what differs from run to run aside, except:",
+        "Recorded commands that only look (`get`, `describe`, `logs`, `events`, `explain`, `auth`, `rollout`, `diff`",
+        "and so on) are run over a reader that holds the recorded objects. They print the same lines and end with",
+        "the same exit code (1 of `diff` and `auth can-i` is an answer), what differs from run to run aside, except:",
         "",
         "| reads | why |",
         "|--:|---|",
@@ -304,9 +304,9 @@ def reads_part() -> list[str]:
         lines += [f"| {len(row['reads'])} | {title}: {row['reason']} |" for row in READS[part]]
     lines += [
         "",
-        "Nothing is waited for and nothing is followed: `rollout status` tells the state now, `-w` and `-f` are refused",
-        "with a hint. An answer is cut at 20000 characters, a log at 500 lines of a container, and says so. Values of",
-        "Secrets are never shown, and what looks like a password or a token is taken out of texts.",
+        "Nothing is waited for and nothing is followed: `rollout status` tells the state now, `-w` and `-f` are",
+        "refused with a hint. An answer is cut at 20000 characters, a log at 500 lines of a container, and says so.",
+        "Values of Secrets are never shown; what looks like a password or a token is taken out of texts.",
         "",
     ]
     return lines

@@ -169,6 +169,8 @@ def test_rules_in_the_order_of_their_groups_and_rules_of_others(desk: Desk) -> N
 
 def test_autoscalers_are_for_what_can_be_scaled(desk: Desk) -> None:
     assert code(desk, "autoscale ds agent --max=3") == "not_applicable"
+    metrics = only(desk, "autoscale deploy web --max=3 --cpu=70 --memory=64")["spec"]["metrics"]
+    assert [m["resource"]["target"]["averageValue"] for m in metrics] == ["70m", "64Mi"]
     assert "minReplicas" not in only(desk, "autoscale deploy web --min=0 --max=3")["spec"]
     assert only(desk, "autoscale deploy web --min=2 --max=3")["spec"]["minReplicas"] == 2
 

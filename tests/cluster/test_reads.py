@@ -444,3 +444,37 @@ def test_columns_and_ages() -> None:
     assert {s: short(s) for s in spans} == spans
     assert (seconds("1h30m"), seconds("90s"), seconds("5"), seconds("x")) == (5400.0, 90.0, None, None)
     assert age(None, 0) == "<unknown>"
+
+
+def test_what_lets_traffic_through_is_told(desk: Desk) -> None:
+    rules = [
+        {"ports": [{"port": 80, "endPort": 90, "protocol": "TCP"}], "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        {"from": [{"namespaceSelector": {"matchLabels": {"a": "b"}}, "podSelector": {}}]},
+    ]
+    for name, spec in (
+        ("some", {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"], "ingress": rules}),
+        ("none", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}),
+    ):
+        body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec}
+        path = f"/apis/networking.k8s.io/v1/namespaces/{NS}/networkpolicies"
+        assert desk.world.send("POST", path, body, media="application/json").status == 201
+    text = desk.read("describe netpol some").text
+    for part in ("app=web", "To Port: 80-90/TCP", "CIDR: 10.0.0.0/8", "NamespaceSelector: a=b", "Not affecting egress"):
+        assert part in text, part
+    text = desk.read("describe netpol none").text
+    assert "all pods in this namespace" in text
+    assert text.count("Selected pods are isolated") == 2
+
+
+def test_bounds_of_a_namespace_are_told(desk: Desk) -> None:
+    assert "No resource quota." in desk.read("describe ns shop").text
+    for plural, body in (
+        ("resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "9"}}}),
+        ("limitranges", {"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}}]}}),
+    ):
+        path = f"/api/v1/namespaces/{NS}/{plural}"
+        assert desk.world.send("POST", path, body, media="application/json").status == 201
+    words = " ".join(desk.read("describe ns shop").text.split())
+    assert "pods 0 9" in words
+    assert "Container cpu - 2" in words
+    assert "Container" in desk.read("describe limits l").text

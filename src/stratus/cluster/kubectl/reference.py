@@ -21,7 +21,8 @@ def grammar_table() -> list[str]:
     lines = [
         "## Commands that change something",
         "",
-        "Flags that only shape kubectl's output are accepted and change nothing. `-n` goes with every verb.",
+        "Flags that only shape the output of kubectl are accepted and change nothing; `--dry-run` may only be `none`,",
+        "since every change is rehearsed on the server anyway. `-n` goes with every verb.",
         "",
         *_verbs(changes),
         "## Commands that read",

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stratus.cluster.kubectl.reads import describing_nodes, describing_services, describing_workloads
+from stratus.cluster.kubectl.reads import (
+    describing_network,
+    describing_nodes,
+    describing_services,
+    describing_space,
+    describing_workloads,
+)
 from stratus.cluster.kubectl.reads.base import Failed, Look, ReadAnswer, not_found, said_by_server, without_secrets
 from stratus.cluster.kubectl.reads.columns import tabbed
 from stratus.cluster.kubectl.reads.events import event_table
@@ -19,6 +25,8 @@ _KINDS: dict[tuple[str, str], Describer] = {
     **describing_workloads.DESCRIBERS,
     **describing_services.DESCRIBERS,
     **describing_nodes.DESCRIBERS,
+    **describing_network.DESCRIBERS,
+    **describing_space.DESCRIBERS,
 }
 _WITHOUT_EVENTS = frozenset({"Secret", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Event",
                              "NetworkPolicy", "ResourceQuota", "LimitRange", "Namespace"})  # fmt: skip

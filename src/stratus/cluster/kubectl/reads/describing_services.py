@@ -146,13 +146,14 @@ def claim(look: Look, obj: Json) -> Lines:
     lines += [f"StorageClass:\t{spec.get('storageClassName', '')}", f"Status:\t{status.get('phase', '')}"]
     lines += [f"Volume:\t{spec.get('volumeName', '')}", *several("Labels", meta.get("labels"))]
     lines += [*notes(meta.get("annotations")), f"Finalizers:\t[{' '.join(meta.get('finalizers') or ())}]"]
-    lines += [f"Capacity:\t{capacity}", f"Access Modes:\t{','.join(map(_mode, status.get('accessModes') or ()))}"]
+    lines += [f"Capacity:\t{capacity}", f"Access Modes:\t{','.join(map(access_mode, status.get('accessModes') or ()))}"]
     lines += [f"VolumeMode:\t{spec.get('volumeMode', '')}"]
     shown = [f"Used By:\t{name}" if not at else f"\t{name}" for at, name in enumerate(users)]
     return [*lines, *(shown or ["Used By:\t<none>"])]
 
 
-def _mode(mode: str) -> str:
+def access_mode(mode: str) -> str:
+    """Return the short form of an access mode."""
     return {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}.get(
         mode, mode
     )

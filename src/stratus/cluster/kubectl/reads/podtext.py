@@ -240,23 +240,31 @@ def volumes(spec: Json) -> Lines:
         return ["Volumes:\t<none>"]
     lines = ["Volumes:"]
     for volume in spec["volumes"]:
-        lines.append(f" {volume['name']}:")
-        kind = next((k for k in volume if k != "name"), "")
-        held = volume.get(kind) or {}
-        if kind == "projected":
-            lines += indent(_projected(held), 4)
-        elif kind in _VOLUMES:
-            title, fields = _VOLUMES[kind]
-            lines.append(f"    Type:\t{title}")
-            for name, key in fields:
-                value = held.get(key)
-                value = ("<unset>" if key == "sizeLimit" else "") if value is None else value
-                if key in ("optional", "readOnly"):
-                    value = str(bool(held.get(key))).lower()
-                lines.append(f"    {name}:\t{value}")
-        else:
-            lines += [f"    Type:\t{kind}", *(f"    {k}:\t{v}" for k, v in sorted(held.items()))]
+        lines += [f" {volume['name']}:", *volume_source(volume)]
     return lines
+
+
+def volume_source(volume: Json) -> Lines:
+    """Return what is behind a volume, or a persistent one."""
+    kind = next((k for k in volume if k == "projected" or k in _VOLUMES), "")
+    kind = kind or next((k for k, v in volume.items() if isinstance(v, dict) and k not in _NO_SOURCE), "")
+    held = volume.get(kind) or {}
+    if kind == "projected":
+        return indent(_projected(held), 4)
+    if kind not in _VOLUMES:
+        return [f"    Type:\t{kind}", *(f"    {k}:\t{v}" for k, v in sorted(held.items()))]
+    title, fields = _VOLUMES[kind]
+    lines = [f"    Type:\t{title}"]
+    for name, key in fields:
+        value = held.get(key)
+        value = ("<unset>" if key == "sizeLimit" else "") if value is None else value
+        if key in ("optional", "readOnly"):
+            value = str(bool(held.get(key))).lower()
+        lines.append(f"    {name}:\t{value}")
+    return lines
+
+
+_NO_SOURCE = ("capacity", "claimRef", "nodeAffinity")
 
 
 def _projected(held: Json) -> Lines:

@@ -153,6 +153,10 @@ def _autoscaler(ctx: Context, found: Found, name: str) -> Json:
 _METRICS = (("cpu", "cpu"), ("cpu-percent", "cpu"), ("memory", "memory"))
 
 
+#: What a number without a unit is meant in.
+_UNITS = {"cpu": "m", "memory": "Mi"}
+
+
 def _metric(resource: str, flag: str, text: str) -> Json:
     share = text.removesuffix("%")
     if flag == "cpu-percent" or text.endswith("%"):
@@ -160,5 +164,6 @@ def _metric(resource: str, flag: str, text: str) -> Json:
             raise refuse("bad_value", f"--{flag}={text} is not a percentage", f"write --{flag}=70%")
         target: Json = {"type": "Utilization", "averageUtilization": int(share)}
     else:
-        target = {"type": "AverageValue", "averageValue": text}
+        unit = _UNITS.get(flag, "") if text.isdigit() else ""
+        target = {"type": "AverageValue", "averageValue": text + unit}
     return {"type": "Resource", "resource": {"name": resource, "target": target}}
