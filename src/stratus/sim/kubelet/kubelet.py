@@ -270,10 +270,9 @@ class Kubelet(Controller):
             return
         if state.finished:
             return
-        busy = max((c.making or 0.0 for c in state.containers.values()), default=0.0)
-        if busy > self.clock.now():
-            # A pass is under way until the container runs.
-            self.wake_pod(pod, busy, "pass")
+        if state.busy_until > self.clock.now():
+            # A pass is under way until the container that is being made runs.
+            self.wake_pod(pod, state.busy_until, "pass")
             return
         pod = self.report(pod)
         if state.verdict is not None:

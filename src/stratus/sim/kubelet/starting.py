@@ -254,6 +254,7 @@ class Starter:
                 return None if outcome == "busy" else False
             container.making = kubelet.pace.start(pod, spec["name"], now)
             if container.making > now:
+                state.busy_until = container.making
                 kubelet.wake_pod(pod, container.making, "pulled")
         if container.making > now:
             return None

@@ -147,6 +147,8 @@ class PodState:
     #: Statuses that wait to be written, oldest first, and when the next one will be.
     unwritten: tuple[Obj, ...] = ()
     write_at: float = 0.0
+    #: Until when a pass is under way that makes a container.
+    busy_until: float = 0.0
 
     def clone(self) -> PodState:
         """Return an independent copy."""
