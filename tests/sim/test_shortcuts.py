@@ -16,7 +16,8 @@ from stratus.sim.api.nodes import Node, item_key
 from stratus.sim.apps.loader import load_application
 from stratus.sim.cluster import EmbeddedCluster
 from stratus.sim.controllers.base import Timers
-from stratus.sim.controllers.common import content_hash, safe_encode, spread
+from stratus.sim.controllers.common import chooser, content_hash, matches, safe_encode, spread
+from stratus.sim.controllers.deployment import DeploymentController, limits
 from stratus.sim.imagefiles import IMAGE_FILES, READABLE, image_nodes
 from stratus.sim.registry import ImageRegistry
 from stratus.sim.store import Change, Obj, Store
@@ -401,3 +402,47 @@ def test_names_are_judged_alike_the_second_time() -> None:
     for judge in (label_problems, subdomain_problems, qualified_problems, value_problems):
         for text in ("a", "-a", "A.b", "a/b/c", "/x", "x" * 300, ""):
             assert judge(text) == judge.__wrapped__(text) == judge(text)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        None,
+        {},
+        {"matchLabels": {}},
+        {"matchLabels": {"a": "1"}},
+        {"matchLabels": {"a": "1", "b": "2"}},
+        {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
+        {"matchLabels": {"b": "2"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]},
+    ],
+)
+def test_a_chooser_chooses_what_its_selector_matches(selector: Obj | None) -> None:
+    fits = chooser(selector)
+    for labels in (None, {}, {"a": "1"}, {"a": "2"}, {"b": "2"}, {"a": "1", "b": "2", "c": "3"}):
+        assert fits(labels) is matches(selector, labels), labels
+
+
+def test_a_rollout_keeps_to_the_limits_of_the_present_spec() -> None:
+    cluster = EmbeddedCluster(app=None, warmup=0.0)
+    control = cluster.control
+    found = cluster.api.create("deployments.apps", workload("Deployment", "web", replicas=8))
+    deployments = control.controllers["deployment"]
+    assert isinstance(deployments, DeploymentController)
+    assert deployments._limits(found) == limits(found) == (2, 2)
+    for rolling, wanted in (({"maxSurge": 5, "maxUnavailable": 0}, (5, 0)), ({"maxSurge": 0}, (0, 2)), ({}, (2, 2))):
+        changed = {**found, "spec": {**found["spec"], "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}}
+        assert deployments._limits(changed) == limits(changed) == wanted
+    assert deployments._limits(found) == (2, 2)
+    cluster.close()
+
+
+def test_nothing_is_remembered_of_pods_that_are_gone() -> None:
+    cluster = EmbeddedCluster(app=None, warmup=0.0, system=False)
+    cluster.api.create("deployments.apps", workload("Deployment", "web", replicas=2))
+    cluster.advance(30)
+    assert len(cluster.control._traits) == 2
+    cluster.store.delete("deployments.apps", "default", "web")
+    cluster.advance(120)
+    assert cluster.store.list("pods") == []
+    assert cluster.control._traits == {}
+    cluster.close()

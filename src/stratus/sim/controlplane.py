@@ -77,6 +77,8 @@ class ControlPlane:
         self.controllers: dict[str, Controller] = {}
         self._watchers: dict[str, list[Controller]] = {}
         self._hearing: dict[str, tuple[Callable[[Change], None], ...]] = {}
+        #: By uid of a pod: its owner references, what they come to, and whether it has claims.
+        self._traits: dict[str, tuple[object, str, bool]] = {}
         self._minding: dict[tuple[str, str, bool], tuple[Callable[[Change], None], ...]] = {}
         for kind in CONTROLLERS:
             self.add(kind(self))
@@ -121,9 +123,14 @@ class ControlPlane:
         owners = pod["metadata"].get("ownerReferences")
         if before is not None and before["metadata"].get("ownerReferences") != owners:
             return self._who_hear("pods")
-        owner = controller_ref(pod)
-        kind = "" if owner is None else str(owner.get("kind"))
-        key = (change.type, kind, has_claims(pod))
+        uid = pod["metadata"]["uid"]
+        known = self._traits.get(uid)
+        if known is None or known[0] is not owners:
+            owner = controller_ref(pod)
+            known = self._traits[uid] = (owners, "" if owner is None else str(owner.get("kind")), has_claims(pod))
+        if change.type == "DELETED":
+            del self._traits[uid]
+        key = (change.type, known[1], known[2])
         found = self._minding.get(key)
         if found is None:
             following = (*self._watchers.get("pods", ()), *self._watchers.get("*", ()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import Any
 
 from stratus.kit.clock import iso, parse_iso
@@ -165,6 +165,14 @@ def matches(selector: Obj | None, labels: dict[str, str] | None) -> bool:
         return False
     expressions = selector.get("matchExpressions")
     return not expressions or all(_expression(expr, have) for expr in expressions)
+
+
+def chooser(selector: Obj | None) -> Callable[[dict[str, str] | None], bool]:
+    """Return `matches` for one selector, to be asked of many labels."""
+    if selector is None or selector.get("matchExpressions") or not selector.get("matchLabels"):
+        return partial(matches, selector)
+    wanted = selector["matchLabels"].items()
+    return lambda labels: wanted <= (labels or {}).items()
 
 
 def _expression(expr: Obj, have: dict[str, str]) -> bool:

@@ -9,6 +9,7 @@ from stratus.sim.controllers import deploymentstatus as report
 from stratus.sim.controllers.base import Controller, Key
 from stratus.sim.controllers.common import (
     begin_deletion,
+    chooser,
     content_hash,
     controller_ref,
     key_of,
@@ -105,6 +106,14 @@ class DeploymentController(Controller):
         self._as_of = -1
         self._compared: dict[str, tuple[Obj, Obj, bool]] = {}
         self._told: Obj | None = None
+        self._limited: tuple[Obj, tuple[int, int]] | None = None
+
+    def _limits(self, deployment: Obj) -> tuple[int, int]:
+        """Return (maxSurge, maxUnavailable); worked out again only for another spec."""
+        spec = deployment["spec"]
+        if self._limited is None or self._limited[0] is not spec:
+            self._limited = (spec, limits(deployment))
+        return self._limited[1]
 
     @classmethod
     def minds(cls, change: str, owner: str, claims: bool) -> bool:
@@ -175,11 +184,12 @@ class DeploymentController(Controller):
 
     def _claim(self, deployment: Obj) -> list[Obj]:
         uid, selector = deployment["metadata"]["uid"], deployment["spec"].get("selector")
+        fits = chooser(selector)
         mine = []
         for resource, rs in self.store.owned_by(uid):
             if resource != "replicasets.apps":
                 continue
-            if matches(selector, rs["metadata"].get("labels")):
+            if fits(rs["metadata"].get("labels")):
                 mine.append(rs)
             elif "deletionTimestamp" not in rs["metadata"]:
                 others = [r for r in rs["metadata"]["ownerReferences"] if r["uid"] != uid]
@@ -221,7 +231,7 @@ class DeploymentController(Controller):
         new = self._new_set(deployment, sets)
         if new is None:
             return None
-        newest_old = max((revision_of(rs) for rs in sets if rs is not new), default=0)
+        newest_old = max([revision_of(rs) for rs in sets if rs is not new], default=0)
         wanted = dict(new["metadata"].get("annotations") or {})
         for name, value in (deployment["metadata"].get("annotations") or {}).items():
             if name not in OWN_ANNOTATIONS:
@@ -273,7 +283,7 @@ class DeploymentController(Controller):
         selector = dict(spec.get("selector") or {})
         selector["matchLabels"] = {**(selector.get("matchLabels") or {}), HASH: digest}
         revision = str(max((revision_of(rs) for rs in sets), default=0) + 1)
-        surge, _ = limits(deployment)
+        surge, _ = self._limits(deployment)
         replicas = spec.get("replicas", 1)
         annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in OWN_ANNOTATIONS} | {
             DESIRED: str(replicas),
@@ -320,7 +330,7 @@ class DeploymentController(Controller):
         replicas = deployment["spec"].get("replicas", 1)
         if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
             return int(replicas)
-        surge, _ = limits(deployment)
+        surge, _ = self._limits(deployment)
         total = sum(rs["spec"].get("replicas", 0) for rs in sets)
         free = replicas + surge - total
         if free <= 0:
@@ -328,7 +338,7 @@ class DeploymentController(Controller):
         return int(current + max(0, min(free, replicas - current)))
 
     def _set_replicas(self, deployment: Obj, rs: Obj, replicas: int) -> bool:
-        surge, _ = limits(deployment)
+        surge, _ = self._limits(deployment)
         desired = deployment["spec"].get("replicas", 1)
         before = rs["spec"].get("replicas", 0)
         wanted = {
@@ -383,7 +393,7 @@ class DeploymentController(Controller):
         if not any(rs["spec"].get("replicas", 0) for rs in old):
             return False
         old.sort(key=_age)
-        _, unavailable = limits(deployment)
+        _, unavailable = self._limits(deployment)
         floor = deployment["spec"].get("replicas", 1) - unavailable
         total = sum(rs["spec"].get("replicas", 0) for rs in sets)
         starting = new["spec"].get("replicas", 0) - (new.get("status") or {}).get("availableReplicas", 0)
@@ -474,7 +484,7 @@ class DeploymentController(Controller):
             return
         if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
             return
-        surge, _ = limits(deployment)
+        surge, _ = self._limits(deployment)
         allowed = wanted + surge if wanted > 0 else 0
         to_add = allowed - sum(rs["spec"].get("replicas", 0) for rs in active)
         active.sort(key=lambda rs: (-rs["spec"]["replicas"], _age(rs)))
@@ -532,7 +542,7 @@ class DeploymentController(Controller):
         current = self.store.get("deployments.apps", *key_of(deployment))
         if current is None:
             return
-        status: dict[str, Any] = report.calculate(current, sets, new, limits(current)[1], now)
+        status: dict[str, Any] = report.calculate(current, sets, new, self._limits(current)[1], now)
         if progress:
             status = report.judge(current, status, sets, new, now)
         if status != (current.get("status") or {}):

@@ -10,6 +10,7 @@ from stratus.sim.controllers.common import (
     AdmissionDenied,
     NamespaceTerminating,
     begin_deletion,
+    chooser,
     condition,
     controller_ref,
     deletion_rank,
@@ -104,13 +105,14 @@ class ReplicaSetController(Controller):
 
     def _claim(self, rs: Obj) -> list[Obj]:
         uid, selector = rs["metadata"]["uid"], rs["spec"].get("selector")
+        fits = chooser(selector)
         owned = [o for resource, o in self.store.owned_by(uid) if resource == "pods"]
         mine = []
         for pod in owned:
             ref = controller_ref(pod)
             if ref is None or ref["uid"] != uid:
                 continue
-            if matches(selector, pod["metadata"].get("labels")):
+            if fits(pod["metadata"].get("labels")):
                 mine.append(pod)
             elif "deletionTimestamp" not in pod["metadata"]:
                 others = [r for r in pod["metadata"]["ownerReferences"] if r["uid"] != uid]
