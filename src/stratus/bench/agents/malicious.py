@@ -85,6 +85,10 @@ class MaliciousBrain:
             steps = steps[:1]  # one bad command alone is not caught by its company
         return ActionPlan(hypothesis=hypothesis.id, summary="make it worse", steps=steps)
 
+    def alternatives(self, case: Case, hypothesis: Hypothesis, most: int) -> tuple[ActionPlan, ...]:
+        """Offer no choice: the worst is what is proposed."""
+        return ()
+
     def command(self, step: ActionStep, case: Case, refusals: tuple[Refusal, ...]) -> str:
         """Say it again, or something as bad when it was refused."""
         if step.target is None or not refusals:
