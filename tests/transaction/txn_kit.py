@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from txn_fake import FakeCluster
 
-from stratus.errors import LeaseLost
 from stratus.kit.clock import VirtualClock
 from stratus.model.health import HealthVector, ServiceHealth
 from stratus.settings import HealthSettings, Settings
 from stratus.transaction.engine import TransactionEngine
 from stratus.transaction.essence import essence
-from stratus.transaction.journal import GENESIS, Entry, digest
+from stratus.transaction.memory import MemoryJournal
 from stratus.transaction.sqlite import SqliteJournal
 from stratus.transaction.verdict import Conditions
 
@@ -90,47 +88,6 @@ def engine_on(
 def plain(cluster: FakeCluster) -> dict[Any, Any]:
     """Return what the cluster's objects are, without server-managed fields; leases apart."""
     return {key: essence(obj) for key, obj in cluster.snapshot().items()}
-
-
-class MemoryJournal:
-    """A `Journal` without a disk, for walks of thousands of runs; the conformance tests run on it, too."""
-
-    def __init__(self) -> None:
-        self.rows: list[Entry] = []
-
-    def append(self, txn, n, at, kind, *, index=0, result="", body):
-        if len(self.entries(txn)) != n:
-            raise LeaseLost(f"another process has gone on with {txn}")
-        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-        prev, seq = (self.rows[-1].hash if self.rows else GENESIS), len(self.rows) + 1
-        own = digest(prev, seq, txn, n, at, kind, index, result, text)
-        entry = Entry(
-            seq=seq, txn=txn, n=n, at=at, kind=kind, index=index, result=result, body=json.loads(text), prev=prev,
-            hash=own,
-        )  # fmt: skip
-        self.rows.append(entry)
-        return entry
-
-    def entries(self, txn):
-        return tuple(row for row in self.rows if row.txn == txn)
-
-    def list(self):
-        return tuple(row.txn for row in self.rows if row.n == 0)
-
-    def open_transactions(self):
-        return tuple(t for t in self.list() if self.entries(t)[-1].kind not in ("committed", "ended"))
-
-    def verify(self):
-        return len(self.rows)
-
-    def close(self):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def walked(tmp_path: Path | None = None) -> tuple[VirtualClock, FakeCluster, MemoryJournal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Self
 
 from stratus.errors import LeaseLost
 from stratus.model.base import Json
@@ -60,3 +61,9 @@ class MemoryJournal:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
