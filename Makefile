@@ -8,7 +8,7 @@ GOLDEN ?= $(or $(STRATUS_GOLDEN),../shared/data/golden)
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk catalogue random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
+.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk catalogue random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-rehearsal measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ oracles: $(VENV)/.dev ## prove the oracles of all benchmark scenarios: injected,
 
 measure-transactions: $(VENV)/.dev ## what journal, lock, rehearsal and proof cost per write
 	$(BIN)/python benchmarks/transactions.py --check
+
+measure-rehearsal: $(VENV)/.dev ## what rehearsals foretell against what happens, and what they cost (long)
+	$(BIN)/python benchmarks/rehearsal.py
 
 measure-cluster: $(VENV)/.dev ## time and memory of the embedded cluster against what is promised (KMOCK=python with kmock)
 	$(BIN)/python benchmarks/embedded_cluster.py --check $(if $(KMOCK),--kmock-python $(KMOCK))
