@@ -22,7 +22,7 @@ SECRET = re.compile(r"\{secret:([a-z][a-z0-9_]*)\|([a-z]+)\}")
 VALUE = re.compile(r"\{([a-z][a-z0-9_]*)\|([a-z]+)\}")
 """`{FACT|FILTER}`: the fact itself, or what it says where to find, written for a language."""
 _STATE = re.compile(r"\$\{\{ *state")
-_HARMLESS = re.compile(r"[\w.@:+=/-]+")
+_HARMLESS = re.compile(r"[\w.@:+=/-]+", re.ASCII)
 _PARTS = ("state", "check_before", "command", "check_after", "compensation", "check_undone")
 
 
