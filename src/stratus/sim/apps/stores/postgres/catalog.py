@@ -29,10 +29,7 @@ def _role(role: Role, *, secret: bool = False) -> dict[str, Any]:
 
 def scram(role: Role) -> str | None:
     """Return a password as the server keeps it."""
-    if not role.password:
-        return None
-    mark = zlib.crc32(f"{role.name} {role.password}".encode())
-    return f"SCRAM-SHA-256$4096:{mark:08x}"
+    return role.verifier(role.password) if role.password else None
 
 
 @reader("pg_roles")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
+
+#: How a password begins that is given as the server keeps it.
+VERIFIER = "SCRAM-SHA-256$"
 
 
 @dataclass(slots=True)
 class Role:
-    """A role. The password is kept as it was given."""
+    """A role. The password is kept as it was given, which may be the form in which a server keeps it."""
 
     name: str
     oid: int = 10
@@ -24,6 +28,18 @@ class Role:
     until: float = 0.0
     member_of: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+
+    def verifier(self, password: str) -> str:
+        """Return a password of this role as the server keeps it; one that is given like that stays so."""
+        if password.startswith(VERIFIER):
+            return password
+        return f"{VERIFIER}4096:{zlib.crc32(f'{self.name} {password}'.encode()):08x}"
+
+    def accepts(self, password: str) -> bool:
+        """Tell whether somebody may log in with a password; what the server keeps opens no door by itself."""
+        if not self.password or password.startswith(VERIFIER):
+            return False
+        return self.verifier(password) == self.verifier(self.password)
 
 
 @dataclass(slots=True)

@@ -244,7 +244,7 @@ class PostgresState(State):
             if password is None:
                 return "fe_sendauth: no password supplied"
             expired = role is not None and 0 < role.until < now
-            if role is None or not role.password or role.password != password or expired:
+            if role is None or not role.accepts(password) or expired:
                 return f'password authentication failed for user "{user}"'
         if role is None:
             return f'role "{user}" does not exist'
