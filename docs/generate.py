@@ -53,7 +53,7 @@ def settings_page() -> str:
     lines += _group("", Settings, "STRATUS_")
     for name, field in Settings.model_fields.items():
         kind = field.annotation
-        if inspect.isclass(kind) and issubclass(kind, settings_module._Group):
+        if inspect.isclass(kind) and issubclass(kind, settings_module.Group):
             lines += _group(f"[{name}]", kind, f"STRATUS_{name.upper()}__")
     return "\n".join(lines).rstrip() + "\n"
 

@@ -6,7 +6,8 @@ import pytest
 
 from stratus.kit.clock import parse_iso
 from stratus.mitigation.calendar import closed, frozen, inside
-from stratus.settings import ChangeWindow, Freeze, PolicySettings
+from stratus.rules import ChangeWindow, Freeze
+from stratus.settings import PolicySettings
 
 OFFICE = ChangeWindow(name="office", days=("mon", "tue", "wed", "thu", "fri"), start="09:00", end="17:00")
 NIGHT = ChangeWindow(name="night", days=("fri",), start="22:00", end="04:00")

@@ -9,15 +9,8 @@ import pytest
 from stratus.kit.clock import parse_iso
 from stratus.model.actions import ApiWrite, MitigationPlan
 from stratus.model.base import Json
-from stratus.settings import (
-    BlastRadius,
-    ChangeWindow,
-    Freeze,
-    ImageRules,
-    OwnerRule,
-    PolicySettings,
-    Settings,
-)
+from stratus.rules import BlastRadius, ChangeWindow, Freeze, ImageRules, OwnerRule
+from stratus.settings import PolicySettings, Settings
 
 from .world import World, codes, lint_one, make, owner, pods, ref, scale, set_image, template, web, write
 
@@ -38,7 +31,7 @@ IMAGES = [
     (ImageRules(deny=("*:latest",)), f"{HERE}:v3", [], []),
     (ImageRules(allow=("registry.local/*",)), "registry.local/other/thing:1", [], []),
     (ImageRules(allow=("registry.local/*",)), "evil.example/x:1", ["denied_image"], ["denied_image"]),
-    (ImageRules(allow=("registry.local/*",), deny=("*/o/*",)), "registry.local/o/x", ["denied_image"], ["denied_image"]),
+    (ImageRules(allow=("registry.local/*",), deny=("*/o",)), "registry.local/o", ["denied_image"], ["denied_image"]),
     (ImageRules(allow=("registry.local:5000/*",)), "registry.local:5000/web", [], []),
     (ImageRules(deny=("registry.local/*@sha256:*",)), f"{HERE}@sha256:0a", ["denied_image"], ["denied_image"]),
 ]  # fmt: skip

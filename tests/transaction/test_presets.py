@@ -10,7 +10,8 @@ import pytest
 from test_verdict import BROKEN, COMMIT, ILL, INCIDENT, noisy, row, served, web
 
 from stratus.model.health import HealthVector, VerdictReport
-from stratus.settings import COMPONENTS, HealthSettings, IgnoredAlert, Objective, verdict_presets
+from stratus.rules import COMPONENTS, IgnoredAlert, Objective, verdict_presets
+from stratus.settings import HealthSettings
 from stratus.transaction.health import score
 from stratus.transaction.verdict import Conditions, judge
 

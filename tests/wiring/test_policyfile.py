@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from stratus import EmbeddedCluster, respond
 from stratus.cli.main import main
 from stratus.errors import CommandRefused, SettingsError
-from stratus.settings import ChangeWindow, HealthSettings, PolicySettings, Settings, verdict_presets
+from stratus.rules import ChangeWindow, verdict_presets
+from stratus.settings import HealthSettings, PolicySettings, Settings
 from stratus.wiring.config import load_settings
 from stratus.wiring.policyfile import SECTIONS, apply_policy
 from stratus.wiring.wrapping import transaction

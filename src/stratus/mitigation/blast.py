@@ -11,7 +11,7 @@ from stratus.mitigation.policy import unavailable_pods
 from stratus.model.actions import PlannedWrite, Refusal
 from stratus.model.base import Json
 from stratus.model.refs import ObjectRef
-from stratus.settings import BlastRadius
+from stratus.rules import BlastRadius
 
 CODE = "blast_radius"
 

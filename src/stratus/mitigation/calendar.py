@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
-from stratus.settings import DAYS, ChangeWindow, Freeze, PolicySettings
+from stratus.rules import DAYS, ChangeWindow, Freeze
+from stratus.settings import PolicySettings
 
 CLOSED = "change_window"
 """Code of the refusal of a plan whose time has not come."""

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from stratus.model.base import Json
-from stratus.settings import OwnerRule
+from stratus.rules import OwnerRule
 
 
 @cache

@@ -115,8 +115,8 @@ Every change that Stratus may make stands in this table; what does not is refuse
 Every kind of the built-in API has its rows. *Custom resources*, that is the kinds of all other API groups whatever they
 are called, follow one rule: what is there may be changed where `policy.kinds` names the kind (such as
 `Certificate.cert-manager.io`; by default only experiments of chaos engineering), because the fields can be set back
-exactly and their operator then works towards the old ones again; creating and deleting them is refused, because that is where operators make and
-delete what nobody can see.
+exactly and their operator then works towards the old ones again; creating and deleting them is refused, because that is
+where operators make and delete what nobody can see.
 """
 
 

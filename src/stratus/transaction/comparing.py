@@ -15,7 +15,8 @@ from pydantic import Field
 
 from stratus.model.base import Noun
 from stratus.model.health import ComponentChange, HealthVector, ServiceHealth
-from stratus.settings import COMPONENTS, HealthSettings
+from stratus.rules import COMPONENTS
+from stratus.settings import HealthSettings
 from stratus.transaction.health import Key, latency_term
 from stratus.transaction.noise import margin, mean, spread
 

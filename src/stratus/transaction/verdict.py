@@ -12,7 +12,8 @@ from statistics import median
 from stratus.model.diagnosis import Detection
 from stratus.model.evidence import Observation
 from stratus.model.health import ComponentChange, ServiceVerdict, Verdict, VerdictReport
-from stratus.settings import COMPONENTS, HealthSettings
+from stratus.rules import COMPONENTS
+from stratus.settings import HealthSettings
 from stratus.transaction.comparing import Baseline, Conditions, Samples, ailing, compare, known, late, usable
 from stratus.transaction.noise import mean, spread
 
