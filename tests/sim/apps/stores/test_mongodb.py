@@ -272,3 +272,37 @@ def test_no_script_breaks_the_server(parts: list[str]) -> None:
     state = Database.fresh(STORE)
     answer = state.talk({"user": "root", "password": "root", "database": "geo-db", "script": "".join(parts)}, NOW, "")
     assert set(answer) == {"refused", "out", "error", "seconds", "version"}
+
+
+# functions of one expression
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("[1, 2, 3].filter(n => n > 1).map(n => n * 2).forEach(n => print(n))", "4\n6\n"),
+        ("print([1, 2].map((n, at) => n + at).join('-'))", "1-3\n"),
+        ("print(['a', 'b'].indexOf('b') + ' ' + ['a'].includes('b'))", "1 false\n"),
+        ("var x = 5; print([1].map(n => n + x)[0]); print([1, 7].some(n => n > x))", "6\ntrue\n"),
+        ("print([(1 + 2) * 3, (4)][0])", "9\n"),
+        ("print([[1, 2], [3]].map(r => r.map(n => n + 1).join(',')).join(';'))", "2,3;4\n"),
+        ("print([2, 1].every(n => n > 0)); print(['b', 'a'].sort().join(''))", "true\nab\n"),
+        ("db.geo.find().forEach(d => print(d.hotelId))", "1\n2\n"),
+        (
+            "db.getSiblingDB('admin').runCommand({usersInfo: 'admin'}).users"
+            ".forEach(u => u.roles.forEach(r => print(r.role + '@' + r.db)))",
+            "readWrite@geo-db\n",
+        ),
+    ],
+)
+def test_functions_of_one_expression(bench: Bench, script: str, said: str) -> None:
+    assert run(bench, script, database="geo-db").stdout().startswith(said)
+
+
+def test_a_functions_parameter_is_gone_after_it(bench: Bench) -> None:
+    assert "n is not defined" in run(bench, "[1].map(n => n); print(n)").stderr()
+
+
+@pytest.mark.parametrize("script", ["[1].map(n => { return n })", "[1].map(function (n) { return n })"])
+def test_other_functions_are_not_known_and_said_so(bench: Bench, script: str) -> None:
+    assert "this emulated shell knows no" in run(bench, script).stderr()

@@ -345,3 +345,19 @@ def test_scripts_are_split_without_losing_the_way(text: str) -> None:
         assert piece.text
     with suppress(PgError):
         assert all(text[at:].startswith(part) for part, at in split(text))
+
+
+def test_a_password_may_be_given_as_the_server_keeps_it(shop: Bench) -> None:
+    """That is how a password is put back of which only the verifier is known."""
+    kept = sql(shop, "SELECT rolpassword FROM pg_authid WHERE rolname = 'app'")
+    before = next(line.strip() for line in kept.splitlines() if "SCRAM" in line)
+    role = shop.state.roles["app"]
+    password = role.password
+    sql(shop, "ALTER ROLE app WITH PASSWORD 'other'")
+    assert not role.accepts(password)
+    assert before not in sql(shop, "SELECT rolpassword FROM pg_authid WHERE rolname = 'app'")
+    sql(shop, f"ALTER ROLE app WITH PASSWORD '{before}'")
+    assert role.accepts(password)
+    assert not role.accepts("other")
+    assert not role.accepts(before), "what the server keeps opens no door"
+    assert before in sql(shop, "SELECT rolpassword FROM pg_authid WHERE rolname = 'app'")
