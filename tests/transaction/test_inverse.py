@@ -370,3 +370,15 @@ def test_the_order_that_counts_is_the_one_before_the_first_write(now: tuple[str,
 def test_an_order_that_only_others_changed_is_theirs() -> None:
     records = [recorded(set_image("web", "x"), aliases("1", "2"), aliases("1", "2", "3"))]
     assert residue(records, aliases("2", "1"), {}) == ()
+
+
+@pytest.mark.parametrize("kind", ["Service", "ConfigMap", "Deployment"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_built_in_name_makes_no_built_in_kind(kind: str, method: str) -> None:
+    def found(version: str) -> str:
+        target = ObjectRef(api_version=version, kind=kind, name="x", namespace="shop")
+        write = ApiWrite(method=method, target=target, plural="x")
+        return refusal(PlannedWrite(write=write, command="kubectl x", reversibility="exact"))
+
+    assert f"{kind}.example.org" in found("example.org/v1")
+    assert found("apps/v1") == ""
