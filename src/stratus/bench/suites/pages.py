@@ -94,6 +94,7 @@ def _scenarios(suite: Suite) -> list[str]:
     for one in suite.scenarios:
         app = one.app.rsplit("/", 1)[-1].removesuffix(".yaml")
         said = [one.translated] if one.translated else []
+        said += [f"truth: {one.truth.text}"] if one.truth.text else []
         said += [f"*lenient*: {one.lenient}"] if one.lenient else []
         tasks = ", ".join(t for t in TASKS if t in one.tasks)
         lines.append(f"| `{one.id}` | {one.title} | {app} | {one.family} | {tasks} | {'; '.join(said)} |")
