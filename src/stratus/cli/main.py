@@ -11,7 +11,21 @@ import sys
 
 import typer
 
-from stratus.cli import bench, capsule, cluster, conformance, demo, doctor, graph, knowledge, policy, respond, serve, txn
+from stratus.cli import (
+    bench,
+    capsule,
+    cluster,
+    conformance,
+    demo,
+    doctor,
+    graph,
+    knowledge,
+    policy,
+    rbac,
+    respond,
+    serve,
+    txn,
+)
 from stratus.errors import StratusError
 
 app = typer.Typer(
@@ -29,6 +43,7 @@ app.command("approve")(respond.approve)
 app.command("reject")(respond.reject)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
+app.command("rbac")(rbac.rbac)
 app.command("graph")(graph.graph)
 app.command("conformance")(conformance.conformance)
 app.command("version")(doctor.version)
