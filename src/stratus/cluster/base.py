@@ -83,13 +83,7 @@ class ClusterPrinter(Protocol):
     """What a server knows about showing its objects; a reader may have it besides. Reading only."""
 
     def table(
-        self,
-        kind: str,
-        namespace: str | None = None,
-        *,
-        name: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
+        self, kind: str, namespace: str | None = None, *, name: str = "", labels: str = "", fields: str = ""
     ) -> Json:
         """Return a `meta.k8s.io/v1` Table of objects with their metadata, as the server lays it out.
 

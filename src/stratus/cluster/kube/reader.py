@@ -123,18 +123,12 @@ class KubeReader:
             raise
 
     def table(
-        self,
-        kind: str,
-        namespace: str | None = None,
-        *,
-        name: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
+        self, kind: str, namespace: str | None = None, *, name: str = "", labels: str = "", fields: str = ""
     ) -> Json:
         """Return a Table of objects with their metadata, all pages put together."""
         resource = self.resource(kind)
         check_segments(namespace or "", name)
-        chosen = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        chosen = {"labelSelector": labels, "fieldSelector": fields}
         query = {key: value for key, value in chosen.items() if value} | {"includeObject": "Object"}
         return self.__json(resource.path(namespace or "", name), query=query, accept=_TABLE)
 

@@ -165,13 +165,8 @@ def _rows(look: Look, resource: ApiResource, target: ObjectRef) -> tuple[list[Js
     space = (target.namespace if target.name else None if look.everywhere else look.read.namespace) or None
     space = space if resource.namespaced else None
     if printer is not None:
-        answer = printer.table(
-            kind,
-            space,
-            name=target.name,
-            label_selector=look.option("selector"),
-            field_selector=look.option("field-selector"),
-        )
+        chosen = {"labels": look.option("selector"), "fields": look.option("field-selector")}
+        answer = printer.table(kind, space, name=target.name, **chosen)
         if answer.get("kind") == "Table":
             return answer.get("columnDefinitions") or [], answer.get("rows") or []
     try:
