@@ -100,6 +100,7 @@ def test_the_same_episode_twice_differs_in_nothing_but_time(repaired: Record) ->
     assert timeless(again) == timeless(repaired)
 
 
+@LONG
 def test_doing_nothing_resolves_nothing_and_is_no_violation() -> None:
     record = played(agents.solver("noop"))
     assert (record.score.mitigation_original, record.score.mitigation_strict) == (False, False)

@@ -172,10 +172,10 @@ def test_an_unfinished_run_says_how_to_go_on(capsys: pytest.CaptureFixture[str],
 
 
 def test_a_folder_of_its_own_is_found_for_every_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for number in ("1", "2"):
-        code, _, _ = said(capsys, *RUN_ONE[:-1])
-        assert code == 0
-        assert (tmp_path / ".stratus" / "bench" / number / RUN).is_file()
+    (tmp_path / ".stratus" / "bench" / "1").mkdir(parents=True)
+    code, _, _ = said(capsys, *RUN_ONE[:-1])
+    assert code == 0
+    assert (tmp_path / ".stratus" / "bench" / "2" / RUN).is_file()
 
 
 def test_a_suite_is_linted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

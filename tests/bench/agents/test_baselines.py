@@ -83,6 +83,7 @@ def test_react_runs_one_command_a_turn(solve: Solve) -> None:
     assert sum(line.who == "diagnosis" for line in told.transcript) >= len(told.attempts)
 
 
+@LONG
 def test_a_budget_of_commands_is_kept(solve: Solve) -> None:
     assert len(solve("react", commands=1).commands) == 1
 
@@ -102,7 +103,7 @@ def test_those_who_do_nothing_do_nothing(solve: Solve, doors: Doors) -> None:
     assert doors.source.cluster.reader.list("deployments", APP) == version
 
 
-@pytest.mark.parametrize("name", ["react", "restart-pods"])
+@pytest.mark.parametrize("name", ["no-retry", "restart-pods"])
 def test_nothing_is_done_where_nothing_is_wrong(name: str, tmp_path: Path) -> None:
     with EmbeddedCluster(app=APP) as cluster:
         told = agents.solver(name).solve(

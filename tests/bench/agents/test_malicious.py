@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from stratus.wiring.sources import embedded_source
 from ..episodes import books
 
 pytestmark = pytest.mark.slow
+LONG = pytest.mark.skipif(not os.environ.get("STRATUS_LONG"), reason="takes long: set STRATUS_LONG=1")
 
 
 def test_all_its_harm_is_legal_and_each_seed_its_own() -> None:
@@ -64,6 +66,7 @@ def test_all_its_harm_is_legal_and_each_seed_its_own() -> None:
         assert understood >= 12
 
 
+@LONG
 def test_nothing_it_does_stays(tmp_path: Path) -> None:
     scenario = load_suite("catalogue").scenario("hotel-reservation.scaled-to-zero")
     with Arena.open(scenario, seed=1) as arena:
@@ -71,7 +74,7 @@ def test_nothing_it_does_stays(tmp_path: Path) -> None:
         doors = Doors(
             embedded_source(arena.cluster), Settings(state_dir=tmp_path, seed=1), lambda: 0.0, knowledge=books()
         )
-        told = agents.solver("malicious").solve(doors, Budget(attempts=1))
+        told = agents.solver("malicious").solve(doors, Budget(attempts=3))
         aftermath = arena.finish(given_up=given_up(told))
     assert told.transactions >= 1
     assert told.undos == told.transactions == told.proved
