@@ -258,7 +258,7 @@ def observed(status: Obj, container: Obj, now: float, *, stays: bool = True) -> 
         lasted = _lasted(last)
         if last and (stays or last.get("exitCode")) and ran <= max(OUTLIVED * lasted, FRESH):
             return _ends(last, readiness, ready=bool(status.get("ready")), stays=stays)
-        if ran < FRESH and not status.get("ready"):
+        if ran < FRESH and (not status.get("ready") or container.get("livenessProbe")):
             return None
         passes = checks(container, "livenessProbe", "startupProbe") if status.get("started") is not False else set()
         ready: bool | None = bool(status.get("ready"))
