@@ -36,7 +36,7 @@ SHOPS = (
 
 def naming(**fields: object) -> Naming:
     usual: dict[str, object] = {
-        "names": ["geo", "mongodb-geo", "user", "shop"],
+        "names": ["geo", "geo-pvc", "mongodb-geo", "mongod", "user", "shop"],
         "repositories": ["acme/geo"],
         "ports": [8083],
         "label_keys": ["acme.dev/name", "app"],
@@ -50,6 +50,7 @@ def test_whole_names_are_replaced_and_longer_ones_first() -> None:
     one = naming()
     geo, mongo, user = (one.names[n] for n in ("geo", "mongodb-geo", "user"))
     assert one.text("geo:8083 calls mongodb-geo:27017") == f"{geo}:{one.ports[8083]} calls {mongo}:27017"
+    assert one.text("geo-pvc geo-other") == f"{one.names['geo-pvc']} {geo}-other"
     assert one.text("user-db users geography") == f"{user}-db users geography"
     assert one.text("GEO_ADDR POSTGRES_USER USER") == f"{geo.upper()}_ADDR POSTGRES_USER USER"
     assert one.text("geo.shop.svc.cluster.local") == f"{geo}.{one.names['shop']}.svc.cluster.local"
@@ -65,6 +66,7 @@ def test_words_of_a_schema_stay_and_keys_change_where_names_are() -> None:
         "programs": {"geo": {"protocol": "user", "command": "geo"}},
         "labels": {"app": "geo", "acme.dev/name": "geo", "tier": "x"},
         "command": ["mongod", "geo"],
+        "args": ["mongod"],
         "containerPort": 8083,
         "periodSeconds": 8083,
         "image": "docker.io/acme/geo:1-geo",
@@ -75,7 +77,8 @@ def test_words_of_a_schema_stay_and_keys_change_where_names_are() -> None:
     assert (made["kind"], made["user"]) == ("user", "admin")
     assert made["programs"] == {geo: {"protocol": "user", "command": geo}}
     assert made["labels"] == {one.keys["app"]: geo, one.keys["acme.dev/name"]: geo, "tier": "x"}
-    assert made["command"] == ["mongod", geo]
+    assert made["command"] == ["mongod", geo], "what a tool's image calls its command is not up to the application"
+    assert made["args"] == [one.names["mongod"]]
     assert (made["containerPort"], made["periodSeconds"]) == (one.ports[8083], 8083)
     assert made["image"] == f"docker.io/{one.images['acme/geo']}:1-{geo}"
     assert made["ready"] is True
