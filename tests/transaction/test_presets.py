@@ -229,3 +229,21 @@ def test_states_of_objects_have_no_spread() -> None:
     found = judge(row(web()), row(web(**ILL)), Conditions(), policy())
     change = next(c for c in found.changes if c.component == "shop/web availability")
     assert (change.samples_before, change.spread_before, change.noise_better) == (0, None, None)
+
+
+def test_the_chance_of_error_sets_the_bound() -> None:
+    """A preset that asks for more certainty needs a larger difference on the same samples."""
+    random_ = random.Random(3)
+    before, after = noisy(random_), noisy(random_)
+
+    def bounds(**more: float) -> tuple[float, float]:
+        settings = policy(min_difference=0.0001, **more)
+        found = judge(before, after, Conditions(), settings)
+        change = next(c for c in found.changes if c.component == "shop/web error_rate")
+        assert change.noise_better is not None
+        return change.noise, change.noise_better
+
+    sure, usual = bounds(alpha_worse=0.005, alpha_better=0.001), bounds()
+    assert sure[0] > usual[0]
+    assert sure[1] > usual[1]
+    assert bounds(alpha_worse=0.05)[0] < usual[0]
