@@ -92,11 +92,12 @@ class Twins:
         except (CommandRefused, ClusterError) as problem:
             refused = problem
         got, want = mine(self._ours, space), mine(self._real, space)
+        changed = got != old
         if "--from=" in case.line:  # kubectl goes through the keys of a map in any order
             got, want = (in_order(side) for side in (got, want))
         for world in (self._real, self._ours):
             cleared(world, space)
-        return Compared(ran, refused, got != old, difference(got, want))
+        return Compared(ran, refused, changed, difference(got, want))
 
     def _furnish(self, space: str) -> None:
         self._real.namespace(space)
