@@ -449,7 +449,7 @@ def test_killed_at_every_step_and_again_in_recovery(good):
     _, cluster, memory = walked()
     run_through(cluster, Database(cluster), memory, wire, good)
     for at in range(len(wire.names)):
-        for again in (None, 2, 5, 9, 14):
+        for again in (None, 3, 9):
             _, cluster, memory = walked()
             database = Database(cluster)
             with pytest.raises(Died):
@@ -468,8 +468,8 @@ def test_killed_at_every_step_and_again_in_recovery(good):
 @pytest.mark.parametrize("good", [True, False])
 def test_every_answer_at_every_command(good):
     """All ways to place two answers among the commands, forward and back."""
-    words = ("lost_before", "lost_after", "unavailable", "stored_500", "throttled", "unreachable", "invalid")
-    for faults in placements(3, words):
+    words = ("lost_before", "lost_after", "stored_500", "throttled", "invalid")
+    for faults in placements(2 if good else 3, words):
         _, cluster, memory = walked()
         database = Database(cluster)
         cluster.faults = list(faults)
