@@ -288,13 +288,14 @@ def test_harm_counts_though_the_incident_does_not_show() -> None:
 
 def test_what_gets_worse_by_itself_is_not_blamed_on_the_plan() -> None:
     node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "node1"}}
-    stay = [{"key": "x", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}]
-    app, well = deployment("a", pod={"tolerations": stay}, **WEB), deployment("b", **WEB)
+    stay = [{"key": "x", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]
+    ever = [{"key": "x", "operator": "Exists"}]
+    app, well = deployment("a", pod={"tolerations": stay}, **WEB), deployment("b", pod={"tolerations": ever}, **WEB)
     with Arena(app, service("a"), well, service("b"), nodes=1) as arena:
         arena.patch(node, {"spec": {"unschedulable": True, "taints": [{"key": "x", "effect": "NoExecute"}]}})
-        arena.cluster.advance(10)
+        arena.cluster.advance(4)
         idle = planned(arena, app, {"metadata": {"labels": {"x": "y"}}})
-        harm = planned(arena, app, {"spec": {"replicas": 0}})
+        harm = planned(arena, well, {"spec": {"replicas": 0}})
         by_itself, both = foretell(arena, plan(idle), plan(harm))
     assert (by_itself.verdict, by_itself.by_itself) == ("REGRESSED", True), by_itself.text()
     assert "by itself" in by_itself.text()
