@@ -62,7 +62,7 @@ def test_same_question_same_answer(knowledge):
 
 
 def test_runbooks_by_class(knowledge):
-    assert {book.id for book in knowledge.runbooks("oom_killed")} == {"oom-killed"}
+    assert {book.id for book in knowledge.runbooks("oom_killed")} >= {"oom-killed"}
     assert knowledge.runbooks("unknown") == ()
     assert len(knowledge.runbooks()) >= 24
 

@@ -41,7 +41,7 @@ def test_every_fact_is_a_word_of_lower_case():
 
 def test_facts_that_no_runbook_needs_are_context_only():
     needed = {name for book in shipped_runbooks() for action in book.actions for name in action.needs}
-    assert set(vocabulary().facts) - needed == {"image", "port_name", "reason"}
+    assert set(vocabulary().facts) - needed == {"flag", "image", "port_name", "reason"}
 
 
 def test_example_in_the_how_to_is_a_valid_runbook(tmp_path):
