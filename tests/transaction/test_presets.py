@@ -181,6 +181,9 @@ def test_the_incidents_own_alert_is_never_ignored() -> None:
     own = Conditions(alerts=("f",), services=("shop/web",))
     assert judge(ill, well, own, policy()).verdict == "IMPROVED", "it still fires: not over"
     assert judge(ill, silent(*row(web())), own, policy()).verdict == "RESOLVED"
+    # It alone decides, for better and for worse.
+    assert judge(alarmed(*row(web(**ILL)), **why), silent(*row(web(**ILL))), own, policy()).verdict == "IMPROVED"
+    assert judge(silent(*row(web())), well, own, policy()).verdict == "REGRESSED"
 
 
 def test_alerts_are_ignored_by_the_pattern_of_their_name() -> None:
