@@ -252,3 +252,21 @@ def test_reports_show_what_was_foretold_and_how_it_fared(
     again = Report.model_validate_json(report.model_dump_json())
     assert again.agreement == report.agreement
     assert again.rehearsals == report.rehearsals
+
+
+def test_rivals_pass_the_same_lint_at_the_same_hour(
+    stuck: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stratus.flow.nodes import mitigation
+
+    asked: list[dict[str, Any]] = []
+    real = mitigation.lint
+
+    def spy(*args: Any, **options: Any) -> Any:
+        asked.append(options)
+        return real(*args, **options)
+
+    monkeypatch.setattr(mitigation, "lint", spy)
+    run(stuck, tmp_path, Convinced(*WRONG_FIRST))
+    assert len(asked) == 2
+    assert all(options["at"] is not None for options in asked), "change windows and freezes hold for every candidate"

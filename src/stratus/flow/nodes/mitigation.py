@@ -71,16 +71,7 @@ class MitigationNodes:
         watch = rooms.stopwatch()
         plan, case = state["plan"], case_of(state, rooms)
         assert plan is not None, "the edge to Mitigation needs a plan"
-        result = lint(
-            plan,
-            case,
-            reader=rooms.reader,
-            rehearser=rooms.rehearser,
-            settings=rooms.settings,
-            allowed_namespaces=allowed_namespaces(state, plan),
-            compile_command=partial(compile_command, clock=rooms.clock),
-            at=None if state.get("mode", "suggest") in ENDINGS else rooms.clock.now(),
-        )
+        result = linted(rooms, state, plan, case)
         known = state.get("refusals", ())
         refusals = (*known, *(r for r in result.refusals if r not in known)) if result.refusals else ()
         lines = [line for write in result.writes for line in write.diff][:8]
@@ -197,6 +188,20 @@ def too_late(rooms: Rooms, name: str, mitigation: MitigationPlan) -> Refusal | N
         why, again = closed(rooms.settings.policy, spaces, rooms.clock.now())
         return Refusal(command="", code=CLOSED, message=why, hint=again) if why else None
     return None
+
+
+def linted(rooms: Rooms, state: State, plan: ActionPlan, case: Case) -> MitigationPlan:
+    """Compile and check a plan; nothing is written. Where it may be executed, the hour of the day counts, too."""
+    return lint(
+        plan,
+        case,
+        reader=rooms.reader,
+        rehearser=rooms.rehearser,
+        settings=rooms.settings,
+        allowed_namespaces=allowed_namespaces(state, plan),
+        compile_command=partial(compile_command, clock=rooms.clock),
+        at=None if state.get("mode", "suggest") in ENDINGS else rooms.clock.now(),
+    )
 
 
 def allowed_namespaces(state: State, plan: ActionPlan) -> tuple[str, ...]:

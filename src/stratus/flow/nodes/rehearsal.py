@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
-from stratus.cluster.kubectl import compile_command
-from stratus.flow.nodes.mitigation import affected, allowed_namespaces
+from stratus.flow.nodes.mitigation import affected, linted
 from stratus.flow.nodes.story import Mood, case_of, spent, told
 from stratus.flow.rooms import Rooms, RoomsFor
 from stratus.flow.state import State
 from stratus.mitigation.foresight import PREDICTED, UNREHEARSED, Rehearsal, harmful, ranked
-from stratus.mitigation.linting import lint
 from stratus.model.actions import ActionPlan, MitigationPlan, Refusal
 from stratus.model.cases import Case
 from stratus.model.rehearsals import GOOD, Prediction, Rehearsed
@@ -105,15 +102,7 @@ def rivals(rooms: Rooms, state: State, case: Case, mitigation: MitigationPlan) -
             continue
         if not all(step.command for step in plan.steps):
             continue
-        result = lint(
-            plan,
-            case,
-            reader=rooms.reader,
-            rehearser=rooms.rehearser,
-            settings=rooms.settings,
-            allowed_namespaces=allowed_namespaces(state, plan),
-            compile_command=partial(compile_command, clock=rooms.clock),
-        )
+        result = linted(rooms, state, plan, case)
         written = [w.write.model_dump() for w in result.writes]
         if result.executable and written not in (
             [w.write.model_dump() for w in p.writes] for p in (mitigation, *found)
