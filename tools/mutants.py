@@ -40,6 +40,7 @@ def caught(mutant: dict[str, str], folder: Path) -> str:
     """Return the first test that fails on the mutant, or empty when all pass."""
     source = folder / "src"
     shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "runbooks", folder / "runbooks")  # found beside the sources
     path = source / "stratus" / mutant["file"]
     text = path.read_text(encoding="utf-8")
     if text.count(mutant["old"]) != 1:
