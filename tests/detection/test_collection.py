@@ -9,6 +9,7 @@ from stratus.detection.collection import collect, parse_log, slimmed
 from stratus.errors import ClusterUnreachable, Forbidden, TelemetryUnreachable, UnknownNameError
 from stratus.model.base import Json
 from stratus.model.evidence import CallEdge, LogLine, ServiceSeries, Usage
+from stratus.model.refs import ApiResource
 from stratus.telemetry.base import Telemetry
 
 
@@ -21,6 +22,7 @@ class Reader:
         self.down = down
         self.asked: list[tuple[str, str | None]] = []
         self.read: list[tuple[str, bool]] = []
+        self.served: tuple[ApiResource, ...] = ()
 
     def list(self, kind: str, namespace: str | None = None, **_: str) -> list[Json]:
         self.asked.append((kind, namespace))
@@ -28,9 +30,15 @@ class Reader:
             raise ClusterUnreachable("no route")
         if kind in self.failing:
             raise self.failing[kind]
+        kinds = {kind} | {r.kind for r in self.served if r.full_name == kind}
         return [
-            o for o in self.objects if o["kind"] == kind and namespace in (None, o["metadata"].get("namespace", ""))
+            o for o in self.objects if o["kind"] in kinds and namespace in (None, o["metadata"].get("namespace", ""))
         ]
+
+    def resources(self) -> tuple[ApiResource, ...]:
+        if "discovery" in self.failing:
+            raise self.failing["discovery"]
+        return self.served
 
     def logs(self, namespace: str, pod: str, *, previous: bool = False, **_: object) -> str:
         self.read.append((pod, previous))
@@ -64,6 +72,31 @@ class Figures:
 def look(reader: Reader, telemetry: Telemetry | None = None, namespaces: tuple[str, ...] = ("shop",)):  # type: ignore[no-untyped-def]
     return collect(reader, telemetry or Telemetry(), namespaces, now=NOW, window=300, step=15, baseline=600,  # type: ignore[arg-type]
                    protected=("kube-system",))  # fmt: skip
+
+
+def served(kind: str, plural: str, group: str, *verbs: str) -> ApiResource:
+    return ApiResource(api_version=f"{group}/v1alpha1", kind=kind, plural=plural, verbs=verbs or ("get", "list"))
+
+
+def test_experiments_are_looked_for_where_they_are_served_and_in_all_namespaces() -> None:
+    slow = {"apiVersion": "chaos-mesh.org/v1alpha1", "kind": "NetworkChaos",
+            "metadata": {"name": "slow", "namespace": "experiments"}}  # fmt: skip
+    reader = Reader(*app("web"), slow)
+    assert look(reader).of("NetworkChaos") == []
+    reader.served = (
+        served("NetworkChaos", "networkchaos", "chaos-mesh.org"),
+        served("Write", "writes", "chaos-mesh.org", "create"),
+        served("Widget", "widgets", "example.com"),
+    )
+    seen = look(reader)
+    assert [o["metadata"]["name"] for o in seen.of("NetworkChaos")] == ["slow"]
+    assert ("networkchaos.chaos-mesh.org", None) in reader.asked
+    assert not {kind for kind, _ in reader.asked} & {"Write", "writes.chaos-mesh.org", "Widget", "widgets.example.com"}
+
+
+def test_without_discovery_no_experiments_are_looked_for() -> None:
+    reader = Reader(*app("web"), failing={"discovery": ClusterUnreachable("no route")})
+    assert len(look(reader).of("Deployment")) == 1
 
 
 def test_objects_are_read_by_namespace_and_nodes_once() -> None:
