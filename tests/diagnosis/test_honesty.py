@@ -14,7 +14,7 @@ NAMES = (
     "hotel", "social-network", "socialnetwork", "astronomy", "train-ticket", "trainticket", "otel-demo", "bookinfo",
     "aiopslab", "sregym", "itbench", "mongodb-geo", "mongodb-rate", "user-service", "product-catalog", "flagd",
     # (of chaos-mesh.org only the API group: experiments are objects that a real cluster may have)
-    r"chaos-mesh(?!\.org)", "valkey", "url-shorten", "nginx-thrift", "consul", "memcached",
+    r"chaos-mesh(?!\.org)", "valkey-cart", "url-shorten", "nginx-thrift", "consul", "memcached",
 )  # fmt: skip
 
 

@@ -163,7 +163,7 @@ def _experiments(reader: ClusterReader) -> dict[str, str]:
     """
     try:
         served = reader.resources()
-    except ClusterError:
+    except StratusError:
         return {}
     return {r.kind: f"{r.plural}.{r.group}" for r in served if r.group in EXPERIMENTS and "list" in r.verbs}
 
