@@ -452,6 +452,16 @@ def test_alerts_that_look_back_are_waited_for(cluster, journal, silent_after, he
     assert waited[0] <= cluster.clock.now() - began <= waited[1]
 
 
+def test_resolved_rests_on_figures_of_the_time_after_the_change(cluster, journal):
+    """Request figures are means over some time: what they say at once is about the time before."""
+    world(cluster)
+    engine = engine_on(cluster, journal, healed=healed, settings=PATIENT)
+    engine.begin("i1", "t1", (planned(set_image("web", "web:2")),), "shop")
+    began = cluster.clock.now()
+    assert engine.validate("t1", INCIDENT).verdict == "RESOLVED"
+    assert engine.show("t1").health_after[0].at >= began + REACH
+
+
 def test_it_looks_until_things_stand_still(cluster, journal):
     """Health that comes late is waited for; health that does not come is not waited for until the end."""
     world(cluster)
