@@ -25,6 +25,7 @@ from stratus.errors import BudgetSpent, ClusterUnreachable, CommandRefused, Jour
 from stratus.model.actions import ApiWrite
 from stratus.settings import LimitSettings
 from stratus.transaction.carrier import write_key
+from stratus.transaction.engine import REACH
 
 
 def image_of(cluster: FakeCluster, name: str = "web") -> str:
