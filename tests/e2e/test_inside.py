@@ -11,7 +11,6 @@ import pytest
 from stratus import Settings, respond
 from stratus.cli.main import main
 
-
 pytestmark = pytest.mark.skipif(not os.environ.get("STRATUS_LONG"), reason="long; set STRATUS_LONG=1")
 
 
