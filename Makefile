@@ -8,7 +8,7 @@ GOLDEN ?= $(or $(STRATUS_GOLDEN),../shared/data/golden)
 E2E_KUBECONFIG ?= $(STRATUS_E2E_KUBECONFIG)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts test-all e2e kill-walk undo-walk catalogue random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-rehearsal measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
+.PHONY: help demo test long check lint types contracts test-all e2e kill-walk undo-walk catalogue random-walk conformance kubectl-table spec rivals kubectl-twins oracles measure-transactions measure-rehearsal measure-cluster bench bench-quick bench-rest bench-model bench-long embeddings-agree clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test-all: $(VENV)/.dev ## all tests, the long ones too
 
 kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start it again
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_kill.py
+
+long: $(VENV)/.dev ## an incident on real time, and the notebook that measures: too long for every day
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_wallclock.py tests/notebooks tests/transaction/test_crash_walk.py
 
 undo-walk: $(VENV)/.dev ## random sequences of commands done and undone, for every (verb, kind) (STRATUS_UNDO_EXAMPLES=N each)
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_undo_everything.py

@@ -72,6 +72,7 @@ def respond(target: Target, state: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.skipif(not os.environ.get("STRATUS_LONG"), reason="half a minute: set STRATUS_LONG=1 (`make long`)")
 def test_an_incident_is_interrupted_and_then_repaired(served: Target, tmp_path: Path) -> None:
     fault = next(f for f in FAULTS if f.name == "wrong-selector")
     for command in fault.commands:
