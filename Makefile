@@ -37,8 +37,8 @@ test-all: $(VENV)/.dev ## all tests, the long ones too
 kill-walk: $(VENV)/.dev ## kill -9 the demo at twenty random moments and start it again
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_kill.py
 
-long: $(VENV)/.dev ## an incident on real time, and the notebook that measures: too long for every day
-	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_wallclock.py tests/notebooks tests/transaction/test_crash_walk.py
+long: $(VENV)/.dev ## an incident on real time, all shapes of faults, the notebook that measures: too long for every day
+	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/e2e/test_wallclock.py tests/e2e/test_variants.py tests/notebooks tests/transaction/test_crash_walk.py
 
 undo-walk: $(VENV)/.dev ## random sequences of commands done and undone, for every (verb, kind) (STRATUS_UNDO_EXAMPLES=N each)
 	STRATUS_LONG=1 $(BIN)/python -m pytest -q tests/transaction/test_undo_everything.py
