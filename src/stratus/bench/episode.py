@@ -68,7 +68,7 @@ def play(
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(mode="auto", reasoner=job.reasoner, seed=job.seed, state_dir=Path(folder))
         try:
-            with Arena.open(scenario, seed=job.seed, noise=job.noise, suite=suite) as arena:  # type: ignore[arg-type]
+            with Arena.open(scenario, seed=job.seed, noise=job.noise, suite=suite) as arena:
                 arena.inject()
                 done = _worked_on(arena, agent, settings, budget, model, knowledge, wall, base)
         except Exception as error:  # a bug of an agent is its failure, and not the end of all the other episodes

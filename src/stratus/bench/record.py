@@ -13,6 +13,7 @@ from stratus.bench.oracles.judging import OracleResult
 from stratus.bench.outcome import Budget, Outcome
 from stratus.errors import UsageError
 from stratus.model.base import Json, Noun
+from stratus.sim.faults.noise import Level
 
 RUN = "run.json"
 EPISODES = "episodes"
@@ -26,7 +27,7 @@ class Job(Noun):
     solver: str
     reasoner: str
     seed: int
-    noise: str
+    noise: Level
 
     @property
     def name(self) -> str:
@@ -109,7 +110,7 @@ class Plan(Noun):
     reasoner: str = "rules"
     seeds: int = Field(default=1, ge=1)
     first_seed: int = 0
-    noise: str = "off"
+    noise: Level = "off"
     renamed: int | None = None
     only: tuple[str, ...] = ()
     fraction: int = Field(default=1, ge=1)

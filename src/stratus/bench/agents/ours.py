@@ -70,10 +70,11 @@ class Watch:
     def moments(self, *, resolved: bool) -> tuple[Moments, Moments]:
         """Return the moments on the cluster's clock and on the wall's; a commit that cured nothing does not count."""
         dropped = set() if resolved else {"mitigated"}
-        return tuple(
-            Moments(**{k: round(v, 3) for k, v in found.items() if k not in dropped})
-            for found in (self.simulated, self.real)
-        )  # type: ignore[return-value]
+
+        def kept(found: dict[str, float]) -> Moments:
+            return Moments(**{k: round(v, 3) for k, v in found.items() if k not in dropped})
+
+        return kept(self.simulated), kept(self.real)
 
 
 def outcome_of(report: Report, began: float, watch: Watch) -> Outcome:

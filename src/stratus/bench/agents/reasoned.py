@@ -7,6 +7,7 @@ gate, undo and its proof.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from stratus.bench.agents.hand import Hand
@@ -19,7 +20,7 @@ UPFRONT = 3
 """Causes that are planned for at once by an agent that plans first."""
 
 
-class Reasoned:
+class Reasoned(ABC):
     """What the four share; each decides how it goes from diagnosis to action."""
 
     name = ""
@@ -44,9 +45,9 @@ class Reasoned:
                 senses.mark("mitigated")
             return work.outcome("resolved" if resolved else "unresolved", detected=True)
 
+    @abstractmethod
     def act(self, work: Work) -> bool:
         """Try to repair; return whether the agent believes that it has."""
-        raise NotImplementedError
 
 
 class Work:
