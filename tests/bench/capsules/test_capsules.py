@@ -201,6 +201,15 @@ def test_a_capsule_has_no_secrets_and_says_so(capsule):
     assert safe.hidden >= 1
 
 
+def test_packing_hides(settings, capsule, monkeypatch):
+    (first,) = capsule.rounds
+    pod = {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"env": [{"name": "PASSWORD", "value": "hunter2"}]}}
+    look = first.case.observation.model_copy(update={"objects": {"Pod": (pod,)}})
+    dirty = first.model_copy(update={"case": first.case.model_copy(update={"observation": look})})
+    monkeypatch.setattr("stratus.bench.capsules.packing.rounds_of", lambda *_: [dirty])
+    assert "hunter2" not in pack(INCIDENT, settings).model_dump_json()
+
+
 def test_redaction_leaves_what_is_thought(capsule):
     assert replay(hidden(capsule))[0].same
 
